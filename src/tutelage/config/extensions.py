@@ -30,6 +30,16 @@ OPTIONAL_METRICS: dict[str, str] = {
 }
 ANSWER_METRICS: Mapping[str, str] = ChainMap(OPTIONAL_METRICS, METRICS)  # which names the usual ones first
 
+# What the fine-tuned model has to beat beside its base model in the run's own prompt, the plainest first.
+BASELINES: dict[str, str] = {
+    "chat_template": "tutelage.evaluation.baselines.chat_template",
+    "few_shot": "tutelage.evaluation.baselines.few_shot",
+    "few_shot_nearest": "tutelage.evaluation.baselines.few_shot_nearest",
+    "most_frequent_answer": "tutelage.evaluation.baselines.most_frequent_answer",
+    "input_copy": "tutelage.evaluation.baselines.input_copy",
+    "nearest_answer": "tutelage.evaluation.baselines.nearest_answer",
+}
+
 AUTO = "auto"  # the metric that suits the kind of task, see evaluation/task/choice.py
 
 SET_METRICS: dict[str, str] = {

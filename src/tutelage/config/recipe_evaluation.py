@@ -6,13 +6,14 @@ from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
-from tutelage.config.extensions import AUTO, METRICS, OPTIONAL_METRICS, SET_METRICS, one_of
+from tutelage.config.extensions import AUTO, BASELINES, METRICS, OPTIONAL_METRICS, SET_METRICS, one_of
 from tutelage.config.recipe_section import Count, FormatName, Name, Section, Sha256, setting_error
 from tutelage.text.credentials import KEY_IN_NAME, KEY_VARIABLE, secret_in_name, without_secrets
 from tutelage.text.patterns import compile_pattern
 
 PRIMARY_METRICS = ChainMap(OPTIONAL_METRICS, METRICS, {AUTO: ""})
 MetricName = Annotated[str, one_of(PRIMARY_METRICS)]
+BaselineName = Annotated[str, one_of(BASELINES)]
 SetMetricName = Annotated[str, one_of(SET_METRICS)]
 
 Price = Annotated[float, Field(ge=0)]
@@ -97,6 +98,17 @@ class EvaluationSettings(Section):
     )
     sets: dict[Annotated[str, Field(pattern="^[a-z0-9][a-z0-9_-]{0,63}$")], EvalSetSettings] = Field(
         {}, description="Additional named test sets, each a table [evaluation.sets.NAME] as described below."
+    )
+    baselines: list[BaselineName] = Field(
+        list(BASELINES),
+        description="Baselines beside the base model in the prompt of the run. The verdict rests on the strongest one,"
+        " which is chosen on validation rows; an empty list leaves the base model alone.",
+        json_schema_extra={"items": {"enum": list(BASELINES)}},
+    )
+    few_shot: Annotated[int, Field(ge=0)] = Field(
+        8,
+        description="Maximum number of training rows that the baselines `few_shot` and `few_shot_nearest` put before"
+        " each question; fewer where the model's context is too short.",
     )
     general_text: bool = Field(
         True, description="Evaluate both models on general text to see whether fine-tuning caused forgetting."

@@ -1,7 +1,7 @@
 """Stage 3 as a whole: answers of base and tuned model, scores by row, paired differences and the verdict."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,14 +14,19 @@ from tutelage.data.dataset.preparation import check_token_ids
 from tutelage.data.dataset.prepared_rows import PreparedRows
 from tutelage.errors import DataError
 from tutelage.evaluation.answers.answers_so_far import answer_rows, weights_of_folder
-from tutelage.evaluation.answers.responses import Progress, Waiting, collect_responses
+from tutelage.evaluation.answers.responses import Progress, Waiting, collect_answers, collect_responses
+from tutelage.evaluation.baselines.comparison import baseline_lines, compare_with_baselines
+from tutelage.evaluation.baselines.strongest import Baselines, find_baselines
 from tutelage.evaluation.eval_sets.sets import Answers, EvalSet, answer_set, judge_sets
 from tutelage.evaluation.metrics import load_metrics
+from tutelage.evaluation.metrics.bits_per_byte import METRIC as BITS_PER_BYTE
 from tutelage.evaluation.metrics.json_fields import METRIC as JSON_FIELDS
 from tutelage.evaluation.metrics.json_fields import compare_by_field
+from tutelage.evaluation.metrics.metric import AnswerMetric
 from tutelage.evaluation.metrics.metrics import OwnMetric, score_rows
 from tutelage.evaluation.paired.comparison import compare_scores
 from tutelage.evaluation.regression.general_text_check import (
+    Passage,
     Reading,
     compare_general_text,
     passage_rows,
@@ -36,7 +41,7 @@ from tutelage.model.loading import context_length, load_tokenizer, vocabulary_si
 from tutelage.model.sources import ModelSource
 from tutelage.model.trained import TrainedModel
 from tutelage.run.evaluation import AnswerEvaluation, Evaluation
-from tutelage.run.folder import PASSAGES, SCORES, VARIANTS, responses_name, set_name
+from tutelage.run.folder import BASELINE_ANSWERS, PASSAGES, SCORES, VARIANTS, responses_name, set_name
 from tutelage.tree.examples import Example, PreparedRow
 
 
@@ -79,25 +84,81 @@ class EvaluationInputs:
     waiting: Waiting
 
 
+@dataclass
+class _Collected:
+    """What both models wrote and read; each mapping is by "base" and "tuned"."""
+
+    records: dict[str, Answers] = field(default_factory=dict)
+    set_answers: dict[str, dict[str, Answers]] = field(default_factory=dict)
+    readings: dict[str, Reading] = field(default_factory=dict)
+    baselines: Baselines | None = None
+
+
 def evaluate(
     inputs: EvaluationInputs, rows: Sequence[PreparedRow], further: SecondaryReading | None = None
 ) -> Evaluated:
     """Ask both models every prompt of the rows and those of the named sets, score and compare."""
-    trained, own = inputs.trained, inputs.own
-    recipe, source = trained.recipe, trained.source
+    own = inputs.own
+    recipe, source = inputs.trained.recipe, inputs.trained.source
     # All are loaded, so that one at fault is found before the first answer.
-    primary, optional = deciding_metrics(recipe.evaluation.primary_metric, trained.preparation.task)
+    primary, optional = deciding_metrics(recipe.evaluation.primary_metric, inputs.trained.preparation.task)
     metrics = load_metrics(optional)
-    base = trained.load_base()
-    tokenizer = load_tokenizer(source.folder)
-    ends = end_tokens(source.folder, tokenizer, trained.preparation.end_of_turn_id)
-    records: dict[str, Answers] = {}
-    set_answers: dict[str, dict[str, Answers]] = {}
     passages = (
         read_passages(source.folder, recipe.data.prompt_template) if recipe.evaluation.general_text else []
     )
+    collected = _collect(inputs, rows, further, metric=metrics[primary], passages=passages)
+    records, baselines = collected.records, collected.baselines
+    inputs.waiting("Scoring the answers")
+    scores = score_rows(records["base"], records["tuned"], own, optional=optional)
+    result = compare_scores(scores, metrics[primary]).to_record()
+    files = {responses_name(variant): records[variant] for variant in VARIANTS} | {
+        SCORES: scores.to_records()
+    }
+    if baselines is not None:
+        result |= compare_with_baselines(baselines, scores, metrics[primary])
+        files[BASELINE_ANSWERS] = baseline_lines(baselines, metrics[primary])
+    if JSON_FIELDS.name in optional:
+        result["json_fields"] = compare_by_field(records["base"], records["tuned"])
+    set_figures, set_rows = judge_sets(inputs.sets, collected.set_answers)
+    files |= {set_name(name): paired for name, paired in set_rows.items()}
+    general_text = None
+    if passages:
+        base, tuned = (collected.readings[variant] for variant in VARIANTS)
+        general_text = compare_general_text(
+            passages,
+            base,
+            tuned,
+            margin=recipe.evaluation.general_text_margin,
+            kl_margin=recipe.evaluation.general_text_kl_margin,
+        )
+        files[PASSAGES] = passage_rows(passages, base, tuned)
+    checksums = "verified" if source.is_checked else "skipped"
+    judged: dict[str, Any] = {"sets": set_figures, "general_text": general_text, "checksums": checksums}
+    if own:
+        judged["functions"] = {one.name: one.source for one in own}
+    result = {**result, **judged, "objective": recipe.objective.name}
+    if further is not None:
+        result, further_files = further.judge(result, records, scores.clusters)
+        files |= further_files
+    return Evaluated(AnswerEvaluation.model_validate({"format": 2, **result}), files)
+
+
+def _collect(
+    inputs: EvaluationInputs,
+    rows: Sequence[PreparedRow],
+    further: SecondaryReading | None,
+    *,
+    metric: AnswerMetric,
+    passages: Sequence[Passage],
+) -> _Collected:
+    """Let both models answer and read; `metric` chooses among the baselines."""
+    trained, source = inputs.trained, inputs.trained.source
+    recipe, settings = trained.recipe, trained.recipe.evaluation
+    base = trained.load_base()
+    tokenizer = load_tokenizer(source.folder)
+    ends = end_tokens(source.folder, tokenizer, trained.preparation.end_of_turn_id)
     prompts = read_general_prompts(source.folder) if passages else []
-    readings: dict[str, Reading] = {}
+    collected = _Collected()
     for variant in VARIANTS:
         # The base answers before the adapter is put on it, so that nothing of it can leak.
         if variant == "tuned":
@@ -107,7 +168,7 @@ def evaluate(
         ask = partial(
             _ask,
             model=model,
-            settings=recipe.evaluation,
+            settings=settings,
             tokenizer=tokenizer,
             end_tokens=ends,
             progress=told,
@@ -118,22 +179,33 @@ def evaluate(
             "method": recipe.training.method if variant == "tuned" else None,
             "adapter": recipe.adapter.model_dump() if variant == "tuned" else None,
             "type": str(model.compute_dtype),
-            "max_new_tokens": recipe.evaluation.max_new_tokens,
+            "max_new_tokens": settings.max_new_tokens,
             "end_tokens": sorted(ends),
         }
-        records[variant] = answer_rows(
+        answers = answer_rows(
             inputs.kept,
             variant,
             rows,
             asked_with=asked_with,
-            batch_size=recipe.evaluation.batch_size,
+            batch_size=settings.batch_size,
             ask=ask,
         )
-        set_answers[variant] = {
+        collected.records[variant] = answers
+        if variant == "base" and further is None:
+            collected.baselines = _baselines(
+                inputs,
+                rows,
+                base_answers=answers,
+                model=model,
+                tokenizer=tokenizer,
+                metric=metric,
+                asked_with=asked_with,
+            )
+        collected.set_answers[variant] = {
             one.name: answer_set(
                 model,
                 one,
-                recipe.evaluation,
+                settings,
                 tokenizer,
                 end_tokens=ends,
                 progress=partial(_of_set, told, one.name),
@@ -143,36 +215,54 @@ def evaluate(
         if further is not None:
             further.read(variant, model, told)
         if passages:
-            readings[variant] = read_general(model, passages, prompts, progress=told)
-    inputs.waiting("Scoring the answers")
-    scores = score_rows(records["base"], records["tuned"], own, optional=optional)
-    result = compare_scores(scores, metrics[primary]).to_record()
-    if JSON_FIELDS.name in optional:
-        result["json_fields"] = compare_by_field(records["base"], records["tuned"])
-    set_figures, set_rows = judge_sets(inputs.sets, set_answers)
-    files = {responses_name(variant): records[variant] for variant in VARIANTS} | {
-        SCORES: scores.to_records()
-    }
-    files |= {set_name(name): paired for name, paired in set_rows.items()}
-    general_text = None
-    if passages:
-        general_text = compare_general_text(
-            passages,
-            readings["base"],
-            readings["tuned"],
-            margin=recipe.evaluation.general_text_margin,
-            kl_margin=recipe.evaluation.general_text_kl_margin,
+            collected.readings[variant] = read_general(model, passages, prompts, progress=told)
+    return collected
+
+
+def _baselines(
+    inputs: EvaluationInputs,
+    rows: Sequence[PreparedRow],
+    *,
+    base_answers: Answers,
+    model: CausalModel,
+    tokenizer: Any,
+    metric: AnswerMetric,
+    asked_with: Mapping[str, Any],
+) -> Baselines | None:
+    """Let the baselines of the recipe answer; None where there are none, or the metric needs probabilities."""
+    trained = inputs.trained
+    recipe, folder = trained.recipe, trained.source.folder
+    settings = recipe.evaluation
+    if not settings.baselines or metric.name == BITS_PER_BYTE.name:
+        return None
+
+    def ask(name: str, label: str, prompted: Sequence[PreparedRow], end_of_turn: int) -> list[dict[str, Any]]:
+        ends = end_tokens(folder, tokenizer, end_of_turn)
+
+        def answer(part: Sequence[PreparedRow], named: str) -> list[dict[str, Any]]:
+            advance = inputs.progress(f"base model answers {label}{named}", len(part))
+            return collect_answers(model, part, settings, tokenizer, end_tokens=ends, progress=advance)
+
+        return answer_rows(
+            inputs.kept,
+            name,
+            prompted,
+            asked_with={**asked_with, "end_tokens": sorted(ends)},
+            batch_size=settings.batch_size,
+            ask=answer,
         )
-        files[PASSAGES] = passage_rows(passages, readings["base"], readings["tuned"])
-    checksums = "verified" if source.is_checked else "skipped"
-    judged: dict[str, Any] = {"sets": set_figures, "general_text": general_text, "checksums": checksums}
-    if own:
-        judged["functions"] = {one.name: one.source for one in own}
-    result = {**result, **judged, "objective": recipe.objective.name}
-    if further is not None:
-        result, further_files = further.judge(result, records, scores.clusters)
-        files |= further_files
-    return Evaluated(AnswerEvaluation.model_validate({"format": 2, **result}), files)
+
+    return find_baselines(
+        recipe,
+        training=inputs.split("train"),
+        validation=inputs.split("validation"),
+        test=rows,
+        base_answers=base_answers,
+        tokenizer=tokenizer,
+        metric=metric,
+        room=context_length(folder) - settings.max_new_tokens,
+        ask=ask,
+    )
 
 
 def own_verdict(result: Mapping[str, Any], verdict: str, sentence: str, *, references: str) -> dict[str, Any]:

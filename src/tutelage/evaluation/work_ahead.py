@@ -11,6 +11,7 @@ from tutelage.config.recipe import Recipe
 from tutelage.config.recipe_evaluation import EvaluationSettings
 from tutelage.data.dataset.prepared_rows import PreparedRows
 from tutelage.evaluation.answers.answers_so_far import PARTS_OF_A_BATCH
+from tutelage.evaluation.baselines.strongest import MOST_BESIDE, MOST_TO_CHOOSE, spread
 from tutelage.evaluation.eval_sets.sets import EvalSet
 from tutelage.evaluation.regression.general_text_check import TOKENS_COMPARED, general_prompts, general_texts
 from tutelage.generation.pace import decoding_steps
@@ -23,6 +24,8 @@ ROWS_LOOKED_AT = 1024
 # On one core of an Intel Xeon of 2023: opening both models, for each weight of one; tokenizers and statistics; and the
 # page with its charts, and what is to be typed next.
 OPENING_SECONDS, TEXTS_SECONDS, REPORT_SECONDS = 3e-8, 4.0, 5.0
+# Of the tokens of the nearest examples, so many are in no earlier prompt; measured on the starter rows.
+DISTINCT_SHARE = 0.8
 # Of a fine-tuned model's answers so many do not end by themselves.
 ENDLESS_SHARE = 0.01
 
@@ -103,15 +106,66 @@ def answering_work(
     )
     prompts = [example.prompt_ids for example in ordered]
     reading = reading_work(scored(examples), is_padded=is_padded)
+    return reading + _generating_work(prompts, lengths, settings, is_padded=is_padded)
+
+
+def _generating_work(
+    prompts: Sequence[tuple[int, ...]],
+    lengths: Sequence[int],
+    settings: EvaluationSettings,
+    *,
+    is_padded: bool,
+) -> Work:
+    """Return the work of reading prompts, in the order in which they are asked, and writing answers of such lengths."""
     if is_padded:  # each token of an answer is a pass over the prompt and what there is of the answer
         grown = sum(length * (length - 1) // 2 for length in lengths)
-        return reading + Work(nodes=grown) + decoding_work([1] * sum(lengths))
+        return Work(nodes=grown) + decoding_work([1] * sum(lengths))
     steps = decoding_steps(lengths, batch_size=settings.batch_size)
     read, begin = 0, 0
     for count in steps.reads:
         read += nodes_of_prompts(prompts[begin : begin + count], is_padded=False)
         begin += count
-    return reading + Work(nodes=read) + decoding_work(steps.slots)
+    return Work(nodes=read) + decoding_work(steps.slots)
+
+
+def baselines_work(ahead: EvaluationAhead) -> Work:
+    """Return the work of the base model on the prompts of all baselines.
+
+    Questions are as long as in the prompt template of the run, and examples as long as the mean test row. Answers after
+    examples are as long as the references.
+    """
+    recipe, settings = ahead.recipe, ahead.recipe.evaluation
+    names = set(settings.baselines)
+    if not names or not ahead.test_rows:
+        return Work()
+    tested = [ahead.test_rows.example(place) for place in spread(len(ahead.test_rows), MOST_BESIDE)]
+    validated = [ahead.validation.example(place) for place in spread(len(ahead.validation), MOST_TO_CHOOSE)]
+    longest = settings.max_new_tokens
+    example_tokens = settings.few_shot * round(float(ahead.test_rows.tokens.mean()))
+
+    def generating(asked: Sequence[Example], *, has_examples: bool) -> Work:
+        if not asked:
+            return Work()
+        ordered = sorted(asked, key=lambda example: example.prompt_ids)
+        lengths = (
+            tuned_lengths([len(example.response_ids) for example in ordered], longest=longest)
+            if has_examples
+            else untuned_lengths(len(ordered), longest=longest)
+        )
+        prompts = [example.prompt_ids for example in ordered]
+        return _generating_work(prompts, lengths, settings, is_padded=ahead.is_padded)
+
+    work = generating(validated, has_examples=False)
+    for asked in (tested, validated):
+        if "chat_template" in names and recipe.data.prompt_template != "chat":
+            work += generating(asked, has_examples=False)
+        if settings.few_shot and asked:
+            if "few_shot" in names:
+                work += generating(asked, has_examples=True) + Work(nodes=example_tokens)
+            if "few_shot_nearest" in names:
+                own = round(DISTINCT_SHARE * example_tokens * len(asked))
+                work += generating(asked, has_examples=True) + Work(nodes=own)
+    return work
 
 
 def tuned_lengths(references: Sequence[int], *, longest: int) -> list[int]:

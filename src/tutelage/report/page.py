@@ -15,6 +15,7 @@ from tutelage.evaluation.next_steps import NextStep
 from tutelage.evaluation.paired.verdict import format_p
 from tutelage.evaluation.stats.clusters import shared_frame
 from tutelage.model.forward import MAX_NODES
+from tutelage.report.baselines import baseline_table
 from tutelage.report.charts import describe_lengths, length_chart, loss_chart
 from tutelage.report.example import first_tree, shown_examples
 from tutelage.report.fields import field_rows
@@ -127,6 +128,12 @@ def _gather(
         "kind_of_answers": KINDS[preparation.task.kind] if preparation.task else None,
         "section": section,
         "evaluation": evaluation,
+        "baselines": baseline_table(
+            answers.baselines, evaluation.measured[evaluation.primary.name], evaluation.primary
+        )
+        if answers and evaluation
+        else None,
+        "against": answers.baselines.against if answers and answers.baselines else "",
         "json_fields": field_rows(answers.json_fields or {}) if answers else [],
         "judges": judge_sections(results.judges.judges if results.judges else {}, results.judgements),
         "sets": set_rows(found.sets if found else {}, summary.judges.judges if summary.judges else {}),

@@ -7,7 +7,7 @@ from typing import Any
 from tutelage.evaluation.metrics import load_metric
 from tutelage.evaluation.metrics.metric import Metric
 from tutelage.evaluation.metrics.metrics import read_scores
-from tutelage.evaluation.paired.comparison import Comparison, comparison_of
+from tutelage.evaluation.paired.comparison import Comparison, comparison_of, deciding_difference
 from tutelage.evaluation.paired.verdict import (
     Verdict,
     detectable_sentence,
@@ -82,7 +82,7 @@ def evaluate_answers(
     primary = load_metric(evaluation.primary_metric)
     scores = read_scores(scored, base, tuned)
     compared = comparison_of(evaluation)
-    deciding = compared.measured[primary.name]
+    same_prompt, deciding = compared.measured[primary.name], deciding_difference(evaluation)
     return MeasuredAnswers(
         primary=primary,
         verdict=compared.verdict,
@@ -91,11 +91,11 @@ def evaluate_answers(
         table=metric_rows(compared),
         selection=select(base, tuned, scores, primary, unscored=unscored),
         drawings=draw_intervals(deciding, primary, compared.verdict),
-        tally=split_rows(deciding, primary),
-        won=_won(deciding, primary),
+        tally=split_rows(same_prompt, primary),
+        won=_won(same_prompt, primary),
         distribution=distribution_chart(scores.base[primary.name], scores.tuned[primary.name], primary),
         length=compared.length,
-        as_measured=change_text(deciding.difference, primary),
+        as_measured=change_text(same_prompt.difference, primary),
         at_equal_length=_at_equal_length(compared.length, primary),
     )
 

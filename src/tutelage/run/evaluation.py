@@ -7,7 +7,7 @@ from pydantic import Field
 
 from tutelage.config.objectives import DEFAULT, OBJECTIVES, Gives
 from tutelage.config.recipe import Objective
-from tutelage.run.artifacts import Artifact, Checksums, read_artifact
+from tutelage.run.artifacts import Artifact, Checksums, Note, read_artifact
 from tutelage.run.folder import read_json
 from tutelage.run.functions import FunctionSource
 from tutelage.run.validation import Record
@@ -161,6 +161,37 @@ class FieldFigures(Record):
     tuned: Proportion
 
 
+class BaselineFigures(Record):
+    """The mean score of a baseline by the primary metric, with its 95 % interval on the test rows it answered."""
+
+    label: str
+    prompt_template: str | None = None  # null where no model answers
+    examples: int | None = None  # before each question, at most
+    validation: float | None = None
+    rows: int
+    value: float
+    low: float | None
+    high: float | None
+
+    @property
+    def title(self) -> str:
+        """The baseline as a table names it."""
+        return self.label if self.prompt_template is None else f"base model, {self.label}"
+
+
+class BaselinesFound(Record):
+    """All baselines, and which of them the verdict compares with."""
+
+    strongest: str
+    against: str  # the strongest one in words
+    validation_rows: int  # that the strongest one was chosen on; 0 where there were too few
+    figures: dict[str, BaselineFigures]
+    left_out: dict[str, Note] = Field(default_factory=dict)
+    difference: PairedFigures | None = (
+        None  # from the strongest one, if it is not the base model in the same prompt
+    )
+
+
 class AnswersVerdict(Record):
     """What the answers of a preference tuning say, beside the verdict on its preferences."""
 
@@ -182,6 +213,7 @@ class AnswerEvaluation(Artifact):
     metrics: dict[str, MetricFigures]
     length: LengthFigures | None
     json_fields: dict[str, FieldFigures] | None = None
+    baselines: BaselinesFound | None = None
     sets: dict[str, SetFigures]
     general_text: GeneralText | None
     checksums: Checksums = "verified"

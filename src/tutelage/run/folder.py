@@ -21,8 +21,8 @@ LEDGER, PREPARATION = "ledger.jsonl", "preparation.json"
 # Files of a model's folder.
 TRAINING, TRAINED_RECIPE = "training.json", "recipe.toml"
 # Files of an evaluation.
-SCORES, PREDICTIONS, PREFERENCES, PASSAGES = (
-    f"{name}.jsonl" for name in ("scores", "predictions", "preferences", "passages")
+SCORES, PREDICTIONS, PREFERENCES, PASSAGES, BASELINE_ANSWERS = (
+    f"{name}.jsonl" for name in ("scores", "predictions", "preferences", "passages", "baselines")
 )
 ONE_ANSWER = ("",)  # the names of the answers of a row that has one
 

@@ -155,7 +155,9 @@ class PreparedRow:
     prompt: str
     response: str
     example: Example
-    messages: tuple[Mapping[str, str], ...] = ()  # before the response, as the row has them: see `message_records`
+    messages: tuple[
+        Mapping[str, str], ...
+    ] = ()  # before the response, as the row has them: see `message_records`
 
     def to_record(self) -> dict[str, Any]:
         return {

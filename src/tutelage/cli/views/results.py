@@ -7,6 +7,8 @@ from tutelage.cli.views import console
 from tutelage.objectives import load_objective
 from tutelage.run.evaluation import (
     AnswerEvaluation,
+    BaselineFigures,
+    BaselinesFound,
     Evaluation,
     FieldFigures,
     GeneralText,
@@ -67,11 +69,40 @@ def show_scores(found: AnswerEvaluation) -> None:
         )
     console.table(["", "base", "tuned", "difference", "95 % interval"], rows, numeric={1, 2, 3, 4})
     show_fields(found.json_fields or {})
+    if found.baselines is not None:
+        show_baselines(found.baselines, load_metric(found.primary_metric), found)
     console.print_message()
     console.heading((found.answers or found).sentence)
     console.print_message(
         detectable_sentence(found.minimum_detectable_effect, load_metric(found.primary_metric))
     )
+
+
+def show_baselines(found: BaselinesFound, metric: "Metric", evaluation: AnswerEvaluation) -> None:
+    """Print what each baseline scored, the strongest one marked, and the fine-tuned model below them."""
+    from tutelage.evaluation.paired.verdict import format_value
+
+    def mean(one: BaselineFigures) -> list[str]:
+        ends = [end for end in (one.low, one.high) if end is not None]
+        interval = " to ".join(format_value(end, metric) for end in ends)
+        chosen = "" if one.validation is None else format_value(one.validation, metric)
+        return [f"{one.rows:,}", chosen, format_value(one.value, metric), interval]
+
+    rows = [
+        [f"{one.title}{' (strongest)' if name == found.strongest else ''}", *mean(one)]
+        for name, one in found.figures.items()
+    ]
+    tuned = evaluation.metrics[evaluation.primary_metric].tuned
+    if tuned is not None:
+        rows.append(["fine-tuned model", f"{evaluation.rows:,}", "", format_value(tuned, metric), ""])
+    console.print_message()
+    heads = [f"{metric.label} without fine-tuning", "test rows", "validation", "test", "95 % interval"]
+    console.table(heads, rows, numeric={1, 2, 3, 4})
+    for name, one in found.left_out.items():
+        if name != "base":
+            console.print_message(f"Baseline {name} was left out: {one.message}")
+        else:
+            console.print_message(f"{one.message[:1].upper()}{one.message[1:]}")
 
 
 def show_fields(fields: Mapping[str, FieldFigures]) -> None:

@@ -214,9 +214,7 @@ class PreparedRows(Sequence[PreparedRow]):
         with reading_faults(self._split.files.texts):
             if (record["row"], record["tokens"]) != (example.row, example.tokens):
                 raise ValueError(f"the text of row {example.row} has changed since it was prepared")
-        return PreparedRow(
-            record["prompt"], record["response"], example, tuple(record.get("messages", ()))
-        )
+        return PreparedRow(record["prompt"], record["response"], example, tuple(record.get("messages", ())))
 
     def example(self, index: int) -> Example:
         """Return the example of a row, without its text."""

@@ -118,7 +118,10 @@ class PromptRenderer:
         for conversation, layout, answers in self._encoded(conversations):
             example = example_of(conversation.row, answers, train_on)
             messages = message_records(conversation.context)
-            yield conversation, PreparedRow(self._prompt_text(layout), conversation.response, example, messages)
+            yield (
+                conversation,
+                PreparedRow(self._prompt_text(layout), conversation.response, example, messages),
+            )
 
     def _encoded(
         self, conversations: Iterable[Conversation]

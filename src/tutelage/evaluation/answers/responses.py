@@ -26,13 +26,41 @@ def collect_responses(
 ) -> list[dict[str, Any]]:
     """Return one record a row: the greedy answer, whether it stopped by itself, and the reference's log-probability."""
     log_probs = reference_log_probs(model, rows, progress=progress("scores the references", len(rows)))
+    answers = collect_answers(
+        model,
+        rows,
+        settings,
+        tokenizer,
+        end_tokens=end_tokens,
+        progress=progress("answers", len(rows)),
+    )
+    return [
+        {
+            **answer,
+            "reference_log_prob": log_prob,
+            "reference_bytes": len(row.response.encode()) + 1,  # the end of turn counts as one byte
+        }
+        for row, answer, log_prob in zip(rows, answers, log_probs, strict=True)
+    ]
+
+
+def collect_answers(
+    model: CausalModel,
+    rows: Sequence[PreparedRow],
+    settings: EvaluationSettings,
+    tokenizer: Any,
+    *,
+    end_tokens: Collection[int],
+    progress: Callable[[int], None],
+) -> list[dict[str, Any]]:
+    """Return one record a row: the greedy answer, and whether it stopped by itself."""
     responses = generate(
         model,
         [row.example.prompt_ids for row in rows],
         end_tokens=end_tokens,
         max_new_tokens=settings.max_new_tokens,
         batch_size=settings.batch_size,
-        progress=progress("answers", len(rows)),
+        progress=progress,
     )
     return [
         {
@@ -43,10 +71,8 @@ def collect_responses(
             "response": tokenizer.decode(response.ids, skip_special_tokens=True),
             "response_tokens": len(response.ids),
             "stopped": response.stopped,
-            "reference_log_prob": log_prob,
-            "reference_bytes": len(row.response.encode()) + 1,  # the end of turn counts as one byte
         }
-        for row, response, log_prob in zip(rows, responses, log_probs, strict=True)
+        for row, response in zip(rows, responses, strict=True)
     ]
 
 

@@ -1,6 +1,6 @@
 """Everything that the scores of two models on the same rows say: by metric, at equal length, and as a verdict."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from tutelage.evaluation.stats.statistics import (
     paired_difference,
     resample,
 )
-from tutelage.run.evaluation import AnswerEvaluation
+from tutelage.run.evaluation import AnswerEvaluation, AnswersVerdict, PairedFigures
 
 # A p after correction that is larger makes no difference out of an interval that leaves out 0.
 SIGNIFICANCE = 0.05
@@ -84,15 +84,16 @@ def compare_scores(scores: PairedScores, primary: Metric) -> Comparison:
             scores.clusters,
         ),
     )
+    right = right_or_wrong(measured)
     found = verdict_on_answers(
-        measured[primary.name], primary, _counted_right(measured), bootstrap[primary.name]
+        measured[primary.name], primary, measured[right] if right else None, bootstrap[primary.name]
     )
     return replace(compared, verdict=found)
 
 
-def _counted_right(measured: Mapping[str, PairedDifference]) -> PairedDifference | None:
-    """Return the metric that says of each answer whether it is right, as the answers' kind has it."""
-    return next((measured[name] for name in RIGHT_OR_WRONG if name in measured), None)
+def right_or_wrong(scored: Collection[str]) -> str | None:
+    """Return the name of the metric that says of each answer whether it is right, of those that are scored."""
+    return next((name for name in RIGHT_OR_WRONG if name in scored), None)
 
 
 def compare_measured(
@@ -121,12 +122,7 @@ def comparison_of(found: AnswerEvaluation) -> Comparison:
     words = found.answers or found  # of a preference tuning the verdict on its answers stands apart
     measured, bootstrap = {}, {}
     for name, one in found.metrics.items():
-        figures = one.model_dump()
-        bootstrap[name] = BootstrapResult(
-            **{field.name: figures.pop(field.name) for field in fields(BootstrapResult)}
-        )
-        figures.pop("p_holm")
-        measured[name] = PairedDifference(**figures, n=found.rows - one.missing, clusters=found.clusters)
+        measured[name], bootstrap[name] = _measured_of(one, found)
     return Comparison(
         primary=load_metric(found.primary_metric),
         metrics={name: metric_named(name) for name in measured},
@@ -134,8 +130,26 @@ def comparison_of(found: AnswerEvaluation) -> Comparison:
         bootstrap=bootstrap,
         p_holm={name: one.p_holm for name, one in found.metrics.items() if one.p_holm is not None},
         length=LengthEffect(**found.length.model_dump()) if found.length else None,
-        verdict=Verdict(words.verdict, words.sentence.removeprefix(f"{words.verdict.capitalize()}: ")),
+        verdict=_verdict_of(words, "" if found.baselines is None else found.baselines.against),
     )
+
+
+def deciding_difference(found: AnswerEvaluation) -> PairedDifference:
+    """Return the difference that the verdict rests on: from the strongest baseline, or else from the base model."""
+    against = None if found.baselines is None else found.baselines.difference
+    deciding, _ = _measured_of(against or found.metrics[found.primary_metric], found)
+    return deciding
+
+
+def _measured_of(one: PairedFigures, found: AnswerEvaluation) -> tuple[PairedDifference, BootstrapResult]:
+    figures = one.model_dump(exclude={"p_holm"})
+    bootstrap = BootstrapResult(**{field.name: figures.pop(field.name) for field in fields(BootstrapResult)})
+    return PairedDifference(**figures, n=found.rows - one.missing, clusters=found.clusters), bootstrap
+
+
+def _verdict_of(words: AnswerEvaluation | AnswersVerdict, against: str) -> Verdict:
+    claim = Verdict(words.verdict, "", against).sentence.rstrip()
+    return Verdict(words.verdict, words.sentence.removeprefix(claim).lstrip(), against)
 
 
 def figures_of(one: PairedDifference, bootstrap: BootstrapResult) -> dict[str, Any]:

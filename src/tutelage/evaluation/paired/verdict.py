@@ -21,14 +21,28 @@ NO_VERDICT: Word = "no verdict"  # The rows are too few, or too many of their sc
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answer as one word for machines, and what it rests on for people."""
+    """The answer as one word for machines, and what it rests on for people; `against` names what it compares with."""
 
     word: Word
     reason: str
+    against: str = ""
+
+    @property
+    def claim(self) -> str:
+        """The word with what it compares with."""
+        said = self.word.capitalize()
+        return f"{said} {_PREPOSITIONS[self.word]} {self.against}" if self._names_it else said
 
     @property
     def sentence(self) -> str:
-        return f"{self.word.capitalize()}: {self.reason}"
+        return f"{self.claim}: {self.reason}"
+
+    @property
+    def _names_it(self) -> bool:
+        return bool(self.against) and self.word in _PREPOSITIONS
+
+
+_PREPOSITIONS: dict[Word, str] = {"better": "than", "worse": "than", NO_DIFFERENCE: "from"}
 
 
 def verdict(
@@ -56,19 +70,22 @@ def verdict_on_answers(
     metric: Metric,
     exact: PairedDifference | None,
     bootstrap: BootstrapResult | None = None,
+    *,
+    against: str = "",
 ) -> Verdict:
     """Judge as `verdict` does, and say it in rows: how many answers are right, or score higher, than before.
 
     `exact` is the exact match of the same rows. The count stands before the interval, and behind a reason to claim
-    nothing.
+    nothing. `against` names the baseline that the base scores are of, if it is not the model before fine-tuning.
     """
     judged = verdict(primary, metric, bootstrap)
-    counted = _rows_right(exact) or _rows_moved(primary, metric)
+    before = "with that baseline" if against else "before"
+    counted = _rows_right(exact, before) or _rows_moved(primary, metric, before)
     sentences = (judged.reason, counted) if judged.word == NO_VERDICT else (counted, judged.reason)
-    return Verdict(judged.word, " ".join(filter(None, sentences)))
+    return Verdict(judged.word, " ".join(filter(None, sentences)), against)
 
 
-def _rows_right(exact: PairedDifference | None) -> str:
+def _rows_right(exact: PairedDifference | None, before_words: str) -> str:
     """Say how many answers equal their reference; nothing where hardly any do."""
     if exact is None or exact.base is None or exact.tuned is None:
         return ""
@@ -81,15 +98,20 @@ def _rows_right(exact: PairedDifference | None) -> str:
         if lost
         else "none that was right is now wrong"
     )
-    return f"{after} of {exact.n} answers {_is(after)} exactly right; before, {before} {_was(before)}, and {kept}."
+    return (
+        f"{after} of {exact.n} answers {_is(after)} exactly right; {before_words}, {before} {_was(before)}, and"
+        f" {kept}."
+    )
 
 
-def _rows_moved(primary: PairedDifference, metric: Metric) -> str:
+def _rows_moved(primary: PairedDifference, metric: Metric, before_words: str) -> str:
     """Say how many answers moved either way by the primary metric."""
     if not primary.higher + primary.lower:
         return ""
     up, down = (primary.higher, primary.lower) if metric.higher_is_better else (primary.lower, primary.higher)
-    return f"{up} of {primary.n} answers {_is(up)} better than before by {metric.label}, {down} worse."
+    return (
+        f"{up} of {primary.n} answers {_is(up)} better than {before_words} by {metric.label}, {down} worse."
+    )
 
 
 def _is(count: int) -> str:

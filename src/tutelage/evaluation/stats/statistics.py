@@ -118,6 +118,20 @@ def resample(
     return BootstrapResult(low, high, _flip(pairs))
 
 
+def mean_interval(values: np.ndarray, clusters: np.ndarray, *, is_out_of_100: bool = True) -> Interval | None:
+    """Return the 95 % interval of the mean of (rows,), or None if the rows are too few or too alike.
+
+    It is Wilson's for values of right or wrong, and Student's t for others.
+    """
+    pairs = _Pairs.of(np.zeros_like(values), values, clusters, is_out_of_100)
+    if len(np.unique(pairs.clusters)) < 2:
+        return None
+    if pairs.are_proportions:
+        low, high = wilson_interval(float(pairs.tuned.mean() / 100), pairs.independent)
+        return 100 * low, 100 * high
+    return t_interval(pairs.tuned, pairs.clusters) if np.ptp(pairs.tuned) else None
+
+
 def _flip(pairs: "_Pairs") -> float:
     return sign_flip_p(pairs.differences, pairs.clusters)
 

@@ -1,0 +1,97 @@
+"""Compares the fine-tuned model with the strongest baseline, and lists what every baseline scored."""
+
+from typing import Any
+
+import numpy as np
+
+from tutelage.config.extensions import ANSWER_METRICS
+from tutelage.evaluation.baselines.strongest import BASE, Baseline, Baselines
+from tutelage.evaluation.metrics import load_metric
+from tutelage.evaluation.metrics.metric import AnswerMetric
+from tutelage.evaluation.metrics.metrics import PairedScores
+from tutelage.evaluation.paired.comparison import figures_of, right_or_wrong
+from tutelage.evaluation.paired.verdict import verdict_on_answers
+from tutelage.evaluation.stats.statistics import mean_interval, paired_difference, resample
+
+
+def compare_with_baselines(
+    baselines: Baselines, scores: PairedScores, metric: AnswerMetric
+) -> dict[str, Any]:
+    """Return what metrics.json says of the baselines, and the verdict against the strongest one.
+
+    `scores` pairs the base model in the prompt of the run with the fine-tuned model.
+    """
+    figures = {name: _figures(one, scores, metric) for name, one in baselines.found.items()}
+    found = {
+        "strongest": baselines.strongest,
+        "against": baselines.against,
+        "validation_rows": baselines.validation_rows,
+        "figures": figures,
+        "left_out": {name: left.to_record() for name, left in baselines.left_out.items()},
+    }
+    strongest = baselines.found[baselines.strongest]
+    right = right_or_wrong(scores.base)
+    against: dict[str, np.ndarray] = {
+        name: scores.base[name]
+        if baselines.strongest == BASE
+        else _in_order(strongest, scores, load_metric(name))
+        for name in {metric.name, right or metric.name}
+    }
+    differences = {
+        name: paired_difference(values, scores.tuned[name], scores.clusters)
+        for name, values in against.items()
+    }
+    deciding = differences[metric.name]
+    bootstrap = resample(against[metric.name], scores.tuned[metric.name], scores.clusters)
+    if baselines.strongest != BASE:
+        found["difference"] = figures_of(deciding, bootstrap)
+    judged = verdict_on_answers(
+        deciding, metric, differences[right] if right else None, bootstrap, against=baselines.against
+    )
+    return {
+        "verdict": judged.word,
+        "sentence": judged.sentence,
+        "minimum_detectable_effect": deciding.minimum_detectable_effect,
+        "baselines": found,
+    }
+
+
+def baseline_lines(baselines: Baselines, metric: AnswerMetric) -> list[dict[str, Any]]:
+    """Return a line for each answer of a baseline to a test row; those of the base model have a file of their own."""
+    return [
+        {
+            "row": answer["row"],
+            "baseline": name,
+            "response": answer["response"],
+            "score": float(metric.score(answer)),
+        }
+        for name, one in baselines.found.items()
+        if name != BASE
+        for answer in one.answers
+    ]
+
+
+def _figures(one: Baseline, scores: PairedScores, metric: AnswerMetric) -> dict[str, Any]:
+    clusters = dict(zip(scores.rows, scores.clusters.tolist(), strict=True))
+    values = np.array([metric.score(answer) for answer in one.answers], dtype=np.float64)  # (rows,)
+    interval = mean_interval(
+        values,
+        np.array([clusters[answer["row"]] for answer in one.answers]),
+        is_out_of_100=metric.name in ANSWER_METRICS,
+    )
+    low, high = interval or (None, None)
+    return {
+        "label": one.label,
+        "prompt_template": one.prompt_template,
+        "examples": one.examples,
+        "validation": one.validation,
+        "rows": len(values),
+        "value": float(values.mean()),
+        "low": low,
+        "high": high,
+    }
+
+
+def _in_order(one: Baseline, scores: PairedScores, metric: AnswerMetric) -> np.ndarray:
+    by_row = {answer["row"]: metric.score(answer) for answer in one.answers}
+    return np.array([by_row[row] for row in scores.rows], dtype=np.float64)  # (rows,)

@@ -1,0 +1,107 @@
+"""The baselines and the fine-tuned model on one axis, for the page."""
+
+from dataclasses import dataclass
+
+from tutelage.evaluation.metrics.metric import Metric
+from tutelage.evaluation.paired.verdict import format_value
+from tutelage.evaluation.stats.statistics import PairedDifference
+from tutelage.run.evaluation import BaselineFigures, BaselinesFound
+
+AXIS = (8.0, 192.0)  # of a drawing from 0 to 200
+
+
+@dataclass(frozen=True)
+class DrawnMean:
+    """A mean with its interval, placed on the axis; ends are None where there is no interval."""
+
+    point: float
+    left: float | None
+    right: float | None
+
+
+@dataclass(frozen=True)
+class BaselineRow:
+    """One line of the table, its numbers as text."""
+
+    title: str
+    rows: int
+    validation: str
+    value: str
+    interval: str
+    drawn: DrawnMean
+    is_strongest: bool = False
+    is_tuned: bool = False
+
+
+@dataclass(frozen=True)
+class BaselineTable:
+    """What the page shows of the baselines."""
+
+    rows: list[BaselineRow]
+    metric: str
+    chosen_on: int
+    notes: list[str]
+
+
+def baseline_table(
+    found: BaselinesFound | None, measured: PairedDifference, metric: Metric
+) -> BaselineTable | None:
+    """Return the lines of the table, the fine-tuned model last; None where there are no baselines.
+
+    `measured` compares the base model in the prompt of the run with the fine-tuned model.
+    """
+    if found is None or measured.tuned is None:
+        return None
+    ends = [
+        end for one in found.figures.values() for end in (one.low, one.high, one.value) if end is not None
+    ]
+    lowest, highest = min(0.0, *ends, measured.tuned), max(*ends, measured.tuned)
+    rows = [
+        _row(one, metric, lowest, highest, is_strongest=name == found.strongest)
+        for name, one in found.figures.items()
+    ]
+    tuned = BaselineRow(
+        "fine-tuned model",
+        measured.n,
+        "",
+        format_value(measured.tuned, metric),
+        _interval(measured.tuned_low, measured.tuned_high, metric),
+        DrawnMean(
+            _place(measured.tuned, lowest, highest),
+            *(
+                None if end is None else _place(end, lowest, highest)
+                for end in (measured.tuned_low, measured.tuned_high)
+            ),
+        ),
+        is_tuned=True,
+    )
+    notes = [f"{name}: {one.message}" for name, one in found.left_out.items()]
+    return BaselineTable([*rows, tuned], metric.label, found.validation_rows, notes)
+
+
+def _row(
+    one: BaselineFigures, metric: Metric, lowest: float, highest: float, *, is_strongest: bool
+) -> BaselineRow:
+    return BaselineRow(
+        one.title,
+        one.rows,
+        "" if one.validation is None else format_value(one.validation, metric),
+        format_value(one.value, metric),
+        _interval(one.low, one.high, metric),
+        DrawnMean(
+            _place(one.value, lowest, highest),
+            *(None if end is None else _place(end, lowest, highest) for end in (one.low, one.high)),
+        ),
+        is_strongest=is_strongest,
+    )
+
+
+def _interval(low: float | None, high: float | None, metric: Metric) -> str:
+    return (
+        "" if low is None or high is None else f"{format_value(low, metric)} to {format_value(high, metric)}"
+    )
+
+
+def _place(value: float, lowest: float, highest: float) -> float:
+    left, right = AXIS
+    return round(left + (value - lowest) / ((highest - lowest) or 1.0) * (right - left), 1)
