@@ -23,7 +23,7 @@ ROWS = [
 # The references read 1 2 3 7 and 1 2 4 8 8: seven nodes; the prompts are 1 2 3 and 1 2 4.
 READING = Work(nodes=7, targets=5)
 PROMPTS = Work(nodes=4)
-SETTINGS = EvaluationSettings(max_new_tokens=16, general_text=False)
+SETTINGS = EvaluationSettings(max_new_tokens=16, general_text=False, baselines=[])
 RECIPE = Recipe(evaluation=SETTINGS)
 KNOWN = {"settings": SETTINGS, "knows_lengths": True, "is_padded": False}
 
@@ -86,6 +86,25 @@ def test_both_models_read_and_answer_the_test_rows(prepared):
     known = answering_work(ROWS, **KNOWN)
     unknown = answering_work(ROWS, **{**KNOWN, "knows_lengths": False})
     assert work_of(prepared(ROWS)) == known + unknown
+
+
+def test_the_base_model_answers_the_prompts_of_its_baselines(prepared):
+    def more(*names, few_shot=3, template="alpaca"):
+        evaluation = SETTINGS.model_copy(update={"baselines": [*names], "few_shot": few_shot})
+        data = RECIPE.data.model_copy(update={"prompt_template": template})
+        recipe = RECIPE.model_copy(update={"evaluation": evaluation, "data": data})
+        rows = prepared(ROWS)
+        return work_of(rows, recipe) + work_of(rows).times(-1)
+
+    plain = PROMPTS + Work(decoding_steps=15)  # as long as the answers of an untuned model may be
+    short = PROMPTS + Work(decoding_steps=2)  # as long as the references
+    assert more("input_copy") == Work(), "without validation rows nothing is chosen"
+    assert more("chat_template") == plain
+    assert more("chat_template", template="chat") == Work(), "it is the prompt of the run"
+    examples = 3 * round((5 + 6) / 2)
+    assert more("few_shot") == short + Work(nodes=examples), "all prompts share them"
+    assert more("few_shot_nearest") == short + Work(nodes=round(work_ahead.DISTINCT_SHARE * examples * 2))
+    assert more("few_shot", "few_shot_nearest", few_shot=0) == Work()
 
 
 def test_a_model_that_is_forgotten_is_caught(prepared):

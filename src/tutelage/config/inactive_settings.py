@@ -15,6 +15,8 @@ OF_JUDGES: Names = (
     "evaluation.judge_concurrency",
     "evaluation.judge_timeout",
 )
+# Only answers to instructions are compared with prompts for the base model.
+OF_BASELINES: Names = ("evaluation.baselines", "evaluation.few_shot")
 # A classification reads the text alone, and writes no answer that could be sampled, scored or judged.
 IN_CLASSIFICATION: Names = (
     "data.prompt_template",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tutelage.config.inactive_settings import IN_CLASSIFICATION, OF_LABELS, Names
+from tutelage.config.inactive_settings import IN_CLASSIFICATION, OF_BASELINES, OF_LABELS, Names
 
 Gives = Literal["answers", "labels"]
 
@@ -75,6 +75,8 @@ _ENTRIES = (
         task="instruction tuning",
         help="trains the model to give the answers of your rows",
         loss_unit="nats per token",
+        settings=OF_BASELINES,
+        changes_no_answer=OF_BASELINES,
     ),
     ObjectiveInfo(
         name="classification",
