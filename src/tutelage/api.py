@@ -13,8 +13,9 @@ from tutelage.config.recipes import shipped_path
 from tutelage.errors import RecipeError, RunFolderError
 from tutelage.run import events
 from tutelage.run.artifacts import Preparation, TrainingResult, read_artifact
-from tutelage.run.evaluation import Evaluation, MetricFigures, Proportion, read_evaluation
+from tutelage.run.evaluation import Evaluation, MetricFigures, read_evaluation
 from tutelage.run.events import Listener, ignore
+from tutelage.run.figures import Proportion
 from tutelage.run.folder import VARIANTS, RunFolder
 from tutelage.stages.export import Quantization
 from tutelage.stages.functions import FormatFunction, MetricFunction, given_functions

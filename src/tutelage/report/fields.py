@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tutelage.report.numbers import percent
-from tutelage.run.evaluation import FieldFigures, Proportion
+from tutelage.run.evaluation import FieldFigures
+from tutelage.run.figures import Proportion
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from tutelage.evaluation.metrics.metric import Metric
 from tutelage.evaluation.paired.verdict import format_p
 from tutelage.evaluation.stats.statistics import PairedDifference
 from tutelage.report.scores import Bar, change_text, interval_text, value_text
-from tutelage.run.evaluation import PairedFigures
+from tutelage.run.figures import PairedFigures
 
 
 @dataclass(frozen=True)

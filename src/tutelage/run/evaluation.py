@@ -8,46 +8,12 @@ from pydantic import Field
 from tutelage.config.objectives import DEFAULT, OBJECTIVES, Gives
 from tutelage.config.recipe import Objective
 from tutelage.run.artifacts import Artifact, Checksums, Note, read_artifact
+from tutelage.run.figures import ClassFigures, PairedFigures, Proportion, VerdictWord
 from tutelage.run.folder import read_json
 from tutelage.run.functions import FunctionSource
 from tutelage.run.validation import Record
 
-VerdictWord = Literal["better", "worse", "no difference detectable", "no verdict"]
 PreferenceAnswer = Literal["chosen", "rejected"]
-
-
-class Proportion(Record):
-    """A share of rows, from 0 to 1, with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-class PairedFigures(Record):
-    """Tuned minus base on the same rows (`PairedDifference`, `BootstrapResult`); null if the rows cannot tell."""
-
-    base: float | None = None
-    tuned: float | None = None
-    difference: float | None = None
-    low: float | None = None
-    high: float | None = None
-    minimum_detectable_effect: float | None = None
-    higher: int = 0
-    equal: int = 0
-    lower: int = 0
-    missing: int = 0
-    if_against: float | None = None
-    if_for: float | None = None
-    higher_low: float | None = None
-    higher_high: float | None = None
-    base_low: float | None = None
-    base_high: float | None = None
-    tuned_low: float | None = None
-    tuned_high: float | None = None
-    bca_low: float | None = None
-    bca_high: float | None = None
-    p: float | None = None
 
 
 class MetricFigures(PairedFigures):
@@ -237,15 +203,6 @@ class AnswerEvaluation(Artifact):
     def verdicts(self) -> list[VerdictWord]:
         """The verdicts on the test rows: of a preference tuning there are two."""
         return [self.verdict, *([self.answers.verdict] if self.answers else [])]
-
-
-class ClassFigures(Record):
-    label: str
-    rows: int
-    given: int
-    precision: Proportion | None
-    recall: Proportion | None
-    f1: float
 
 
 class CalibrationBin(Record):

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from tutelage.run.artifacts import Artifact, Note
-from tutelage.run.evaluation import PairedFigures, VerdictWord
+from tutelage.run.figures import PairedFigures, VerdictWord
 from tutelage.run.validation import Record
 
 

@@ -12,9 +12,9 @@ from tutelage.run.evaluation import (
     Evaluation,
     FieldFigures,
     GeneralText,
-    Proportion,
     SetFigures,
 )
+from tutelage.run.figures import Proportion
 
 if TYPE_CHECKING:
     from tutelage.evaluation.metrics.metric import Metric

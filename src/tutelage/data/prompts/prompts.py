@@ -36,13 +36,7 @@ from tutelage.data.prompts.encoding import (
 from tutelage.data.prompts.prompt_templates import PromptTemplate, alpaca, alpaca_compact, phi3
 from tutelage.data.prompts.supervision import EncodedAnswer, example_of
 from tutelage.data.prompts.text_parts import PartNumbers, joined_ids, split_ids
-from tutelage.data.rows.conversations import (
-    ChatMessage,
-    Conversation,
-    in_batches,
-    message_records,
-    without_blank_system,
-)
+from tutelage.data.rows.conversations import ChatMessage, Conversation, in_batches, without_blank_system
 from tutelage.errors import ModelError
 from tutelage.tree.examples import Example, PreparedRow
 
@@ -117,11 +111,8 @@ class PromptRenderer:
         """Yield each conversation with its text and its example."""
         for conversation, layout, answers in self._encoded(conversations):
             example = example_of(conversation.row, answers, train_on)
-            messages = message_records(conversation.context)
-            yield (
-                conversation,
-                PreparedRow(self._prompt_text(layout), conversation.response, example, messages),
-            )
+            prompt, messages = self._prompt_text(layout), conversation.context_records
+            yield conversation, PreparedRow(prompt, conversation.response, example, messages)
 
     def _encoded(
         self, conversations: Iterable[Conversation]

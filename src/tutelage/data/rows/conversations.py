@@ -65,6 +65,11 @@ class Conversation:
         """The messages before the last answer."""
         return self.messages[:-1]
 
+    @property
+    def context_records(self) -> tuple[dict[str, str], ...]:
+        """The same as lines of prepared rows hold them."""
+        return message_records(self.context)
+
 
 def without_blank_system(turns: tuple[ChatMessage, ...]) -> tuple[ChatMessage, ...]:
     """Return turns without the system texts that say nothing."""

@@ -17,7 +17,8 @@ from tutelage.evaluation.stats.statistics import (
     paired_difference,
     resample,
 )
-from tutelage.run.evaluation import AnswerEvaluation, AnswersVerdict, PairedFigures
+from tutelage.run.evaluation import AnswerEvaluation, AnswersVerdict
+from tutelage.run.figures import PairedFigures
 
 # A p after correction that is larger makes no difference out of an interval that leaves out 0.
 SIGNIFICANCE = 0.05

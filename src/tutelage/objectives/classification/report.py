@@ -19,7 +19,8 @@ from tutelage.report.answers import LONGEST_HINT, ROWS_IN_ALL, Filter
 from tutelage.report.headline import Headline
 from tutelage.report.objective import ObjectiveWords, Section
 from tutelage.run.artifacts import Preparation
-from tutelage.run.evaluation import ClassEvaluation, Evaluation, Proportion, Threshold
+from tutelage.run.evaluation import ClassEvaluation, Evaluation, Threshold
+from tutelage.run.figures import Proportion
 from tutelage.run.folder import PREDICTIONS
 
 if TYPE_CHECKING:

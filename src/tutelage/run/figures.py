@@ -1,0 +1,50 @@
+"""Figures that evaluations of answers and of labels both hold."""
+
+from typing import Literal
+
+from tutelage.run.validation import Record
+
+VerdictWord = Literal["better", "worse", "no difference detectable", "no verdict"]
+
+
+class Proportion(Record):
+    """A share of rows, from 0 to 1, with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class PairedFigures(Record):
+    """Tuned minus base on the same rows (`PairedDifference`, `BootstrapResult`); null if the rows cannot tell."""
+
+    base: float | None = None
+    tuned: float | None = None
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    minimum_detectable_effect: float | None = None
+    higher: int = 0
+    equal: int = 0
+    lower: int = 0
+    missing: int = 0
+    if_against: float | None = None
+    if_for: float | None = None
+    higher_low: float | None = None
+    higher_high: float | None = None
+    base_low: float | None = None
+    base_high: float | None = None
+    tuned_low: float | None = None
+    tuned_high: float | None = None
+    bca_low: float | None = None
+    bca_high: float | None = None
+    p: float | None = None
+
+
+class ClassFigures(Record):
+    label: str
+    rows: int
+    given: int
+    precision: Proportion | None
+    recall: Proportion | None
+    f1: float
