@@ -48,7 +48,9 @@ def headline(
     """Say what the last stage that has run found out; `step` is how far an unfinished training came, if one began."""
     if evaluation:
         word, reason = evaluation.verdict.word, evaluation.verdict.reason
-        words = f"{evaluation.verdict.claim}{' (exploratory)' if is_exploratory else ''}"
+        words = f"{word.capitalize()}{' (exploratory)' if is_exploratory else ''}"
+        if evaluation.verdict.against:
+            reason = f"Compared with {evaluation.verdict.against}: {reason}"
         return Headline(words, re.sub(r"-(?=\d)", "\u2212", reason), word)
     if training is not None:
         loss = _loss_sentence(training.loss)
