@@ -44,6 +44,8 @@ from tutelage.run.evaluation import AnswerEvaluation, Evaluation
 from tutelage.run.folder import BASELINE_ANSWERS, PASSAGES, SCORES, VARIANTS, responses_name, set_name
 from tutelage.tree.examples import Example, PreparedRow
 
+PROMPTS_FOR_ONE = 4  # a prompt with examples of its own takes about the memory of so many plain ones
+
 
 @dataclass(frozen=True)
 class Evaluated:
@@ -236,12 +238,22 @@ def _baselines(
     if not settings.baselines or metric.name == BITS_PER_BYTE.name:
         return None
 
-    def ask(name: str, label: str, prompted: Sequence[PreparedRow], end_of_turn: int) -> list[dict[str, Any]]:
+    def ask(
+        name: str, label: str, prompted: Sequence[PreparedRow], end_of_turn: int, shared: bool
+    ) -> list[dict[str, Any]]:
         ends = end_tokens(folder, tokenizer, end_of_turn)
+        # What prompts do not share is kept for each of them, and examples make them several times as long.
+        size = settings.batch_size if shared else max(1, settings.batch_size // PROMPTS_FOR_ONE)
 
         def answer(part: Sequence[PreparedRow], named: str) -> list[dict[str, Any]]:
-            advance = inputs.progress(f"base model answers {label}{named}", len(part))
-            return collect_answers(model, part, settings, tokenizer, end_tokens=ends, progress=advance)
+            return collect_answers(
+                model,
+                part,
+                settings.model_copy(update={"batch_size": size}),
+                tokenizer,
+                end_tokens=ends,
+                progress=inputs.progress(f"base model answers {label}{named}", len(part)),
+            )
 
         return answer_rows(
             inputs.kept,

@@ -32,7 +32,8 @@ class Asked:
     def __init__(self, *right):
         self.right, self.names, self.rows = right, [], {}
 
-    def __call__(self, name, label, rows, end_of_turn):
+    def __call__(self, name, label, rows, end_of_turn, shared):
+        assert shared == ("nearest" not in name), "examples of its own take memory for each prompt"
         self.names.append(name)
         self.rows[name] = rows
         is_right = name.rpartition("-")[0] in self.right
@@ -57,7 +58,7 @@ def found_with(ask, *, template="alpaca", room=900, evaluation=None, **given):
         name: rows_of(rows, style=template) if isinstance(rows, range) else rows
         for name, rows in numbers.items()
     }
-    base = ask("base-test", "", parts["test"], 0)
+    base = ask("base-test", "", parts["test"], 0, True)
     return find_baselines(
         recipe, **parts, base_answers=base, tokenizer=TOKENIZER, metric=EXACT, room=room, ask=ask
     )
@@ -177,7 +178,7 @@ def test_a_model_without_a_chat_template_is_asked_without_one():
         training=rows,
         validation=rows,
         test=rows,
-        base_answers=ask("base-test", "", rows, 0),
+        base_answers=ask("base-test", "", rows, 0, True),
         tokenizer=tokenizer,
         metric=EXACT,
         room=900,

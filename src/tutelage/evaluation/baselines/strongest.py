@@ -24,8 +24,8 @@ MOST_BESIDE = 200  # test rows that a baseline answers if it is not the stronges
 
 Answers = list[dict[str, Any]]
 Rows = Sequence[PreparedRow]
-# Lets the base model answer rows: ask(name, label, rows, end_of_turn).
-Ask = Callable[[str, str, Rows, int], Answers]
+# Lets the base model answer rows: ask(name, label, rows, end_of_turn, shared), where all prompts begin alike if shared.
+Ask = Callable[[str, str, Rows, int, bool], Answers]
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,8 @@ class _Search:
 
     def _plain(self, name: str, split: str, rows: Rows) -> _Answered:
         style = self.recipe.data.prompt_template
-        answers = self._ask(f"{name}-{split}", f"({split} rows)", rows, self._renderer(style).end_of_turn)
+        end = self._renderer(style).end_of_turn
+        answers = self._ask(f"{name}-{split}", f"({split} rows)", rows, end, True)
         return _Answered(answers, name, style, 0)
 
     def _prompted(self, one: PromptBaseline, split: str, rows: Rows) -> _Answered | None:
@@ -179,7 +180,11 @@ class _Search:
             return None
         label = one.label(prompts.examples)
         answers = self._ask(
-            f"{one.name}-{split}", f"with {label} ({split} rows)", prompts.rows, renderer.end_of_turn
+            f"{one.name}-{split}",
+            f"with {label} ({split} rows)",
+            prompts.rows,
+            renderer.end_of_turn,
+            one.is_shared,
         )
         return _Answered(answers, label, style, prompts.examples)
 
