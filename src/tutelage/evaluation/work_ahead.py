@@ -11,7 +11,8 @@ from tutelage.config.recipe import Recipe
 from tutelage.config.recipe_evaluation import EvaluationSettings
 from tutelage.data.dataset.prepared_rows import PreparedRows
 from tutelage.evaluation.answers.answers_so_far import PARTS_OF_A_BATCH
-from tutelage.evaluation.baselines.strongest import MOST_BESIDE, MOST_TO_CHOOSE, spread
+from tutelage.evaluation.baselines.baseline import spread
+from tutelage.evaluation.baselines.strongest import MOST_BESIDE, MOST_TO_CHOOSE
 from tutelage.evaluation.eval_sets.sets import EvalSet
 from tutelage.evaluation.regression.general_text_check import TOKENS_COMPARED, general_prompts, general_texts
 from tutelage.generation.pace import decoding_steps

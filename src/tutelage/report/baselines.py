@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from tutelage.evaluation.metrics.metric import Metric
 from tutelage.evaluation.paired.verdict import format_value
 from tutelage.evaluation.stats.statistics import PairedDifference
-from tutelage.run.evaluation import BaselineFigures, BaselinesFound
+from tutelage.run.baselines import BaselineFigures, BaselinesFound
 
 AXIS = (8.0, 192.0)  # of a drawing from 0 to 200
 
@@ -75,8 +75,7 @@ def baseline_table(
         ),
         is_tuned=True,
     )
-    notes = [f"{name}: {one.message}" for name, one in found.left_out.items()]
-    return BaselineTable([*rows, tuned], metric.label, found.validation_rows, notes)
+    return BaselineTable([*rows, tuned], metric.label, found.validation_rows, found.notes)
 
 
 def _row(

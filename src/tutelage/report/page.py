@@ -124,7 +124,7 @@ def _gather(
             *key_figures(training, None if section else evaluation, loss_of=words.loss_of),
         ],
         "preparation": preparation,
-        "is_exploratory": answers is not None and answers.is_exploratory,
+        "first_metric": answers and answers.first_metric,
         "kind_of_answers": KINDS[preparation.task.kind] if preparation.task else None,
         "section": section,
         "evaluation": evaluation,

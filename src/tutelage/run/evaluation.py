@@ -7,7 +7,8 @@ from pydantic import Field
 
 from tutelage.config.objectives import DEFAULT, OBJECTIVES, Gives
 from tutelage.config.recipe import Objective
-from tutelage.run.artifacts import Artifact, Checksums, Note, read_artifact
+from tutelage.run.artifacts import Artifact, Checksums, read_artifact
+from tutelage.run.baselines import BaselinesFound
 from tutelage.run.figures import ClassFigures, PairedFigures, Proportion, VerdictWord
 from tutelage.run.folder import read_json
 from tutelage.run.functions import FunctionSource
@@ -127,37 +128,6 @@ class FieldFigures(Record):
     tuned: Proportion
 
 
-class BaselineFigures(Record):
-    """The mean score of a baseline by the primary metric, with its 95 % interval on the test rows it answered."""
-
-    label: str
-    prompt_template: str | None = None  # null where no model answers
-    examples: int | None = None  # before each question, at most
-    validation: float | None = None
-    rows: int
-    value: float
-    low: float | None
-    high: float | None
-
-    @property
-    def title(self) -> str:
-        """The baseline as a table names it."""
-        return self.label if self.prompt_template is None else f"base model, {self.label}"
-
-
-class BaselinesFound(Record):
-    """All baselines, and which of them the verdict compares with."""
-
-    strongest: str
-    against: str  # the strongest one in words
-    validation_rows: int  # that the strongest one was chosen on; 0 where there were too few
-    figures: dict[str, BaselineFigures]
-    left_out: dict[str, Note] = Field(default_factory=dict)
-    difference: PairedFigures | None = (
-        None  # from the strongest one, if it is not the base model in the same prompt
-    )
-
-
 class AnswersVerdict(Record):
     """What the answers of a preference tuning say, beside the verdict on its preferences."""
 
@@ -180,6 +150,9 @@ class AnswerEvaluation(Artifact):
     length: LengthFigures | None
     json_fields: dict[str, FieldFigures] | None = None
     baselines: BaselinesFound | None = None
+    first_baselines: dict[str, int] | None = (
+        None  # of the first evaluation of these weights, if some are weaker now
+    )
     sets: dict[str, SetFigures]
     general_text: GeneralText | None
     checksums: Checksums = "verified"
@@ -196,8 +169,14 @@ class AnswerEvaluation(Artifact):
 
     @property
     def is_exploratory(self) -> bool:
-        """Whether the metric was chosen after answers had been scored by another."""
-        return self.first_metric is not None
+        """Whether the metric or the baselines were changed after answers had been scored."""
+        return self.first_metric is not None or self.first_baselines is not None
+
+    @property
+    def examples_of_baselines(self) -> dict[str, int]:
+        """How many examples each baseline shows, by name."""
+        figures = {} if self.baselines is None else self.baselines.figures
+        return {name: one.examples or 0 for name, one in figures.items()}
 
     @property
     def verdicts(self) -> list[VerdictWord]:
@@ -303,16 +282,32 @@ Evaluation = AnswerEvaluation | ClassEvaluation
 
 
 def mark_exploratory(found: Evaluation, earlier: Evaluation | None) -> Evaluation:
-    """Return an evaluation that replaces an earlier one of the same weights, marked if another metric decided then."""
+    """Return an evaluation that replaces an earlier one of the same weights, marked where less is asked of them now.
+
+    That is so if another metric decided then, or if baselines are gone or show fewer examples.
+    """
     now = found.compared_answers
     before = None if earlier is None else earlier.compared_answers
     if now is None or before is None:
         return found
+    marked: dict[str, Any] = {}
+    marks = [now.sentence]
     first = before.first_metric or before.primary_metric
-    if first == now.primary_metric:
-        return found
-    mark = f" Exploratory: these weights were first evaluated by {first}, and the metric was changed later."
-    return now.model_copy(update={"first_metric": first, "sentence": now.sentence + mark})
+    if first != now.primary_metric:
+        marked["first_metric"] = first
+        marks.append(
+            f"Exploratory: these weights were first evaluated by {first}, and the metric was changed later."
+        )
+    first_baselines = before.first_baselines or before.examples_of_baselines
+    current = now.examples_of_baselines
+    weaker = [name for name, count in first_baselines.items() if count > current.get(name, -1)]
+    if weaker:
+        marked["first_baselines"] = first_baselines
+        marks.append(
+            f"Exploratory: these weights were first compared with stronger baselines ({', '.join(weaker)}), which were"
+            " left out or weakened later."
+        )
+    return now.model_copy(update={**marked, "sentence": " ".join(marks)}) if marked else found
 
 
 # What is found of a model, by what it gives.

@@ -74,6 +74,7 @@ def test_the_strongest_is_the_best_on_validation_rows_and_is_named(strongest):
     one = found.found[strongest]
     assert one.validation == 100
     assert one.label in found.against
+    assert "best" in found.against
     assert {other.validation for name, other in found.found.items() if name != strongest} == {0}
     assert [answer["row"] for answer in one.answers] == list(range(30)), "row for row those of the test"
 
@@ -136,6 +137,7 @@ def test_too_few_validation_rows_choose_nothing():
     found = found_with(ask, validation=range(100, 100 + FEWEST_TO_CHOOSE - 1))
     assert found.strongest == "base"
     assert found.validation_rows == 0
+    assert "best" not in found.against, "nothing was compared"
     assert found.left_out["base"].code == "evaluate.too_few_validation_rows"
     assert str(FEWEST_TO_CHOOSE) in found.left_out["base"].text
     assert not [name for name in ask.names if name.endswith("-validation")]
@@ -207,3 +209,14 @@ def test_settings_say_which_baselines_there_are(evaluation, names):
 def test_rows_without_a_question_have_no_baselines():
     rows = [type(row)(row.prompt, row.response, row.example) for row in rows_of(range(30))]
     assert found_with(Asked(), test=rows) is None
+
+
+def test_plain_text_among_the_training_rows_is_no_example():
+    row, *others = rows_of(range(20))
+    text = type(row)("", "Just a text.", row.example)
+    ask = Asked("base")
+    found = found_with(ask, training=[text, *others])
+    for name in ("few_shot-test", "few_shot_nearest-test"):
+        assert not any("Just a text." in one.prompt for one in ask.rows[name])
+    assert all(answer["response"] != "Just a text." for answer in found.found["nearest_answer"].answers)
+    assert found_with(ask, training=[text]) is None

@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING
 
 from tutelage.cli.views import console
 from tutelage.objectives import load_objective
+from tutelage.run.baselines import BaselineFigures, BaselinesFound
 from tutelage.run.evaluation import (
     AnswerEvaluation,
-    BaselineFigures,
-    BaselinesFound,
     Evaluation,
     FieldFigures,
     GeneralText,
@@ -98,11 +97,8 @@ def show_baselines(found: BaselinesFound, metric: "Metric", evaluation: AnswerEv
     console.print_message()
     heads = [f"{metric.label} without fine-tuning", "test rows", "validation", "test", "95 % interval"]
     console.table(heads, rows, numeric={1, 2, 3, 4})
-    for name, one in found.left_out.items():
-        if name != "base":
-            console.print_message(f"Baseline {name} was left out: {one.message}")
-        else:
-            console.print_message(f"{one.message[:1].upper()}{one.message[1:]}")
+    for note in found.notes:
+        console.print_message(note)
 
 
 def show_fields(fields: Mapping[str, FieldFigures]) -> None:

@@ -14,6 +14,11 @@ from tutelage.tree.examples import PreparedRow
 MOST_ROWS = 50_000  # of the training rows that a baseline looks at; of more, evenly spaced ones
 
 
+def spread(count: int, most: int) -> list[int]:
+    """Return the places of at most so many rows, evenly spaced among `count`."""
+    return np.linspace(0, count - 1, min(count, most)).astype(int).tolist() if count else []
+
+
 def question_of(row: PreparedRow) -> str:
     """Return what a row asks, without its prompt template."""
     return "\n".join(message.content for message in messages_of(row.messages))
@@ -23,13 +28,13 @@ class TrainingRows:
     """The training rows as baselines see them, with a search for those whose questions are nearest to others.
 
     Args:
-        rows: The rows, of which at most `MOST_ROWS` are used.
+        rows: The rows, of which at most `MOST_ROWS` are used. Plain text asks nothing and is left out.
         seed: Seed of whatever a baseline chooses at random.
     """
 
     def __init__(self, rows: Sequence[PreparedRow], *, seed: int) -> None:
-        places = np.linspace(0, len(rows) - 1, min(len(rows), MOST_ROWS)).astype(int)
-        self.rows = [rows[place] for place in places.tolist()]
+        known = (rows[place] for place in spread(len(rows), MOST_ROWS))
+        self.rows = [row for row in known if row.messages]
         self.seed = seed
 
     def nearest(self, asked: Sequence[PreparedRow], count: int) -> list[list[PreparedRow]]:

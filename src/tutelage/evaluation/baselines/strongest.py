@@ -11,7 +11,7 @@ from tutelage.config.recipe import Recipe
 from tutelage.data.prompts.prompts import PromptRenderer, make_renderer
 from tutelage.errors import ModelError
 from tutelage.evaluation.baselines import load_baseline
-from tutelage.evaluation.baselines.baseline import AnswerBaseline, PromptBaseline, TrainingRows
+from tutelage.evaluation.baselines.baseline import AnswerBaseline, PromptBaseline, TrainingRows, spread
 from tutelage.evaluation.baselines.prompts import make_prompts
 from tutelage.evaluation.metrics.metric import AnswerMetric
 from tutelage.tree.examples import PreparedRow
@@ -55,8 +55,11 @@ class Baselines:
     def against(self) -> str:
         """Return the strongest baseline in words that follow "better than"."""
         one = self.found[self.strongest]
-        kind = "best answer without a model" if one.prompt_template is None else "base model's best prompt"
-        return f"the {kind} ({one.label})"
+        if one.prompt_template is None:
+            return f"the best answer without a model ({one.label})"
+        prompts = sum(other.prompt_template is not None for other in self.found.values())
+        is_best = self.validation_rows > 0 and prompts > 1
+        return f"the base model's best prompt ({one.label})" if is_best else f"the base model ({one.label})"
 
 
 def find_baselines(
@@ -80,9 +83,10 @@ def find_baselines(
         base_answers: The answers of the base model to the test rows, in the prompt of the run.
         room: The largest number of tokens that a prompt may have.
     """
-    if not all(row.messages for row in (*test, *validation, training[0])):
+    known = TrainingRows(training, seed=recipe.training.seed)
+    if not known.rows or not all(row.messages for row in (*test, *validation)):
         return None
-    search = _Search(recipe, tokenizer, TrainingRows(training, seed=recipe.training.seed), room, ask)
+    search = _Search(recipe, tokenizer, known, room, ask)
     chosen_on = _spread(validation, MOST_TO_CHOOSE)
     if len(validation) < FEWEST_TO_CHOOSE:
         search.left_out[BASE] = Message(
@@ -205,11 +209,6 @@ def _as_answers(rows: Rows, texts: Sequence[str]) -> Answers:
         }
         for row, text in zip(rows, texts, strict=True)
     ]
-
-
-def spread(count: int, most: int) -> list[int]:
-    """Return the places of at most so many rows, evenly spaced among `count`."""
-    return np.linspace(0, count - 1, min(count, most)).astype(int).tolist() if count else []
 
 
 def _spread(rows: Rows, most: int) -> Rows:

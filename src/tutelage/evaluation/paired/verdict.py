@@ -28,18 +28,10 @@ class Verdict:
     against: str = ""
 
     @property
-    def claim(self) -> str:
-        """The word with what it compares with."""
-        said = self.word.capitalize()
-        return f"{said} {_PREPOSITIONS[self.word]} {self.against}" if self._names_it else said
-
-    @property
     def sentence(self) -> str:
-        return f"{self.claim}: {self.reason}"
-
-    @property
-    def _names_it(self) -> bool:
-        return bool(self.against) and self.word in _PREPOSITIONS
+        is_named = bool(self.against) and self.word in _PREPOSITIONS
+        named = f" {_PREPOSITIONS[self.word]} {self.against}" if is_named else ""
+        return f"{self.word.capitalize()}{named}: {self.reason}"
 
 
 _PREPOSITIONS: dict[Word, str] = {"better": "than", "worse": "than", NO_DIFFERENCE: "from"}
