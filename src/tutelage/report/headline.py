@@ -90,7 +90,8 @@ def _metric_figures(evaluation: MeasuredAnswers | None) -> Iterable[KeyFigure]:
     for name in (right, second):
         metric, one = load_metric(name), evaluation.measured[name]
         before, after = value_text(one.base, metric), value_text(one.tuned, metric)
-        yield KeyFigure(metric.label, before, after, metric.meaning)
+        about = "in the prompt of the run; " if evaluation.verdict.against else ""
+        yield KeyFigure(metric.label, before, after, about + metric.meaning)
 
 
 def _loss_figure(training: TrainingResult | None, loss_of: str) -> Iterable[KeyFigure]:
