@@ -1,1 +1,1 @@
-"""The core idea: examples merged into a tree of their distinct prefixes, cut into batches, and shown."""
+"""Merge examples into a tree of their distinct prefixes, cut them into batches, and draw the tree."""

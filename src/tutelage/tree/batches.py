@@ -1,4 +1,4 @@
-"""Which examples make which optimiser step: a pure function of (seed, epoch) and of the step."""
+"""Assign examples to optimizer steps, as a pure function of (seed, epoch, step)."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ import numpy as np
 from tutelage.tree.examples import Unit
 from tutelage.tree.prefix_tree import common_prefix_length
 
-Path = tuple[int, ...]  # token ids from the root of a tree on
+Path = tuple[int, ...]  # token ids, starting at the root of a tree
 U = TypeVar("U", bound=Unit)
 
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """The order of a whole run: every example exactly once an epoch, the last step of an epoch may be smaller."""
+    """The order of examples in a run: each occurs once per epoch, and the last step of an epoch may be smaller."""
 
     examples: int
     examples_per_step: int
@@ -34,16 +34,16 @@ class BatchPlan:
         return self.steps_per_epoch * self.epochs if self.max_steps is None else self.max_steps
 
     def examples_of_step(self, step: int) -> list[int]:
-        """Return the indices of the examples of a step, counted from 0."""
+        """Return the indices of the examples in a step; steps count from 0."""
         epoch, place = divmod(step, self.steps_per_epoch)
         begin = place * self.examples_per_step
         order = epoch_order(self.examples, seed=self.seed, epoch=epoch)
         return order[begin : begin + self.examples_per_step].tolist()
 
 
-@lru_cache(maxsize=2)  # every step of an epoch asks for it
+@lru_cache(maxsize=2)  # called for every step of an epoch
 def epoch_order(examples: int, *, seed: int, epoch: int) -> np.ndarray:
-    """Return the indices 0..examples-1 in the order of one epoch; the same on every machine."""
+    """Return a permutation of 0..examples-1 for one epoch; it is the same on every machine."""
     order = np.random.Generator(np.random.Philox(key=[seed, epoch])).permutation(examples)
     order.setflags(write=False)
     return order
@@ -52,9 +52,10 @@ def epoch_order(examples: int, *, seed: int, epoch: int) -> np.ndarray:
 def micro_batches(
     units: Sequence[U], *, size: int, distinct_tokens: int, padded: bool = False
 ) -> list[list[U]]:
-    """Cut the examples or pairs of a step into micro-batches of at most `size` of them and so many distinct tokens.
+    """Split the examples or pairs of a step into micro-batches of at most `size` units and `distinct_tokens`
+    tokens.
 
-    Neighbours share prefixes; which of them stands in which micro-batch changes nothing but the work.
+    Neighbors share prefixes. The split affects speed and memory but not the result.
     """
     return list(examples_within(units, distinct_tokens=distinct_tokens, padded=padded, at_most=size))
 
@@ -62,7 +63,9 @@ def micro_batches(
 def examples_within(
     units: Sequence[U], *, distinct_tokens: int, padded: bool = False, at_most: int | None = None
 ) -> Iterator[list[U]]:
-    """Cut examples or pairs, sorted so that neighbours share prefixes, into runs of at most so many distinct tokens."""
+    """Split examples or pairs into groups of at most `distinct_tokens` tokens, sorted so that neighbors share
+    prefixes.
+    """
     bundles = [tuple(example.read_ids for example in unit.examples) for unit in units]
     for indices in _runs(bundles, distinct_tokens=distinct_tokens, padded=padded, at_most=at_most):
         yield [units[index] for index in indices]
@@ -71,10 +74,10 @@ def examples_within(
 def runs_within(
     paths: Sequence[Path], *, distinct_tokens: int, padded: bool = False, at_most: int | None = None
 ) -> Iterator[list[int]]:
-    """Yield the indices of sorted paths in runs of at most so many distinct tokens and paths.
+    """Yield the indices of sorted paths in groups of at most `distinct_tokens` tokens and `at_most` paths.
 
-    Where the runs are to be `padded`, each path counts for as many tokens as the longest of its run. A path longer
-    than the budget stands alone.
+    If `padded`, each path counts as many tokens as the longest path in its group. A path longer than the budget
+    forms a group of its own.
     """
     bundles = [(path,) for path in paths]
     return _runs(bundles, distinct_tokens=distinct_tokens, padded=padded, at_most=at_most)
@@ -83,7 +86,7 @@ def runs_within(
 def _runs(
     bundles: Sequence[tuple[Path, ...]], *, distinct_tokens: int, padded: bool, at_most: int | None
 ) -> Iterator[list[int]]:
-    """Yield the indices of bundles of paths in such runs; what is one bundle is never cut."""
+    """Yield the indices of bundles of paths in such groups; a bundle is never split."""
     run: list[int] = []
     used = longest = rows = 0
     previous: Path = ()

@@ -1,4 +1,4 @@
-"""The prefix tree of a few examples as a person can look at it: runs of tokens, each where it branches off, once."""
+"""Draw the prefix tree of a few examples: each run of tokens appears once, at the branch where it starts."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,9 @@ LONGEST_LABEL = 60  # characters
 
 @dataclass(frozen=True)
 class Branch:
-    """A run of nodes without a fork: its ids, which of them are supervised, whose examples end here, what follows."""
+    """A run of nodes without a fork: token ids, supervision mask, names of the examples ending here, and
+    subbranches.
+    """
 
     ids: tuple[int, ...]
     supervised: tuple[bool, ...]
@@ -22,11 +24,11 @@ class Branch:
 
     @property
     def tokens(self) -> int:
-        """Tokens of this branch and of all that follow."""
+        """Number of tokens in this branch and its subbranches."""
         return len(self.ids) + sum(branch.tokens for branch in self.branches)
 
     def parts(self, decode: Decode) -> list[tuple[str, bool]]:
-        """Return the text of the run, cut where it changes between supervised and not."""
+        """Return the decoded text of the run, split wherever supervision starts or stops."""
         places = groupby(zip(self.ids, self.supervised, strict=True), key=lambda token: token[1])
         return [
             (decode([fingerprint for fingerprint, _ in run]), is_supervised) for is_supervised, run in places
@@ -34,7 +36,9 @@ class Branch:
 
 
 def branches_of(examples: Sequence[Example], names: Sequence[str]) -> list[Branch]:
-    """Return the tree that training computes for examples of these names; what is only predicted is no node of it."""
+    """Return the prefix tree that training computes for the named examples; tokens that are only targets are
+    left out.
+    """
     tree = merge(examples)
     children: dict[int, dict[int, None]] = {}
     ends: dict[int, list[str]] = {}
@@ -64,7 +68,7 @@ def branches_of(examples: Sequence[Example], names: Sequence[str]) -> list[Branc
 
 
 def names_of(examples: Sequence[Example], answers: Sequence[str] = ("",)) -> list[str]:
-    """Return how a reader knows examples: by their rows, and those of several `answers` by their names in turn."""
+    """Return a name for each example: its row number, plus an entry of `answers` if each row has several."""
     assert len(examples) % len(answers) == 0, "every row has all its answers"
     return [
         " ".join(filter(None, (f"row {one.row}", answer)))
@@ -73,7 +77,7 @@ def names_of(examples: Sequence[Example], answers: Sequence[str] = ("",)) -> lis
 
 
 def shortened(text: str) -> str:
-    """Return a text as a label of one line: the middle of a long one is left out."""
+    """Shorten a text to a one-line label by cutting out the middle."""
     text = text.replace("\n", "⏎")
     half = LONGEST_LABEL // 2
     return text if len(text) <= LONGEST_LABEL else f"{text[:half]} … {text[-half:]}"

@@ -1,4 +1,4 @@
-"""One example as the model sees it."""
+"""Represent one example the way the model sees it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,16 +8,17 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True)
 class Example:
-    """Token ids up to the end of the last supervised answer, of which `supervised` are predicted and scored.
+    """The token ids of an example, up to the end of its last supervised answer.
 
-    They end the example. In a conversation of several answers the first of them stand in `earlier_spans`, which says
-    where each begins and where it has ended; `prompt_tokens` counts what stands before the last answer.
+    `supervised` tokens are predicted and scored, and the example ends with them. In a conversation with several
+    supervised answers, `earlier_spans` holds the begin and end of every answer but the last, and
+    `prompt_tokens` counts the tokens before the last answer.
 
-    A text without an answer has a `label`, a class by its number. It is read to its end: all its ids are the prompt,
-    and the label is the one target. It counts as a token, so that an example always has one token more than a model
-    reads.
+    A text to classify has no answer but a `label`, the number of its class. All its ids are prompt, and the
+    label is the only target. The label counts as a token, so an example always has one more token than the
+    model reads.
 
-    An answer may have a label too, 1 if it is desirable and 0 if it is not. Nothing predicts this label.
+    An answer can also have a label: 1 if it is desirable, 0 if not. This label is never predicted.
     """
 
     row: int
@@ -39,22 +40,22 @@ class Example:
 
     @property
     def predicts_label(self) -> bool:
-        """Whether the label is the target, and not a judgement of an answer."""
+        """Whether the label is the target, rather than a rating of the answer."""
         return self.label is not None and self.prompt_tokens == len(self.ids)
 
     @property
     def is_desirable(self) -> bool | None:
-        """What a label says of the answer; None where there is none."""
+        """Whether the answer is desirable; None if it is not rated."""
         return None if self.label is None or self.predicts_label else self.label == 1
 
     @property
     def tokens(self) -> int:
-        """How many tokens are read or predicted, a predicted label being one."""
+        """Number of tokens read or predicted; a predicted label counts as one."""
         return len(self.ids) + self.predicts_label
 
     @property
     def read_ids(self) -> tuple[int, ...]:
-        """The ids that a model reads: nothing follows the last token of an answer, which is a target only."""
+        """Token ids that the model reads. The last token of an answer is only a target, so it is left out."""
         return self.ids if self.predicts_label else self.ids[:-1]
 
     @property
@@ -63,56 +64,59 @@ class Example:
 
     @property
     def response_ids(self) -> tuple[int, ...]:
-        """The ids of the last answer and its end of turn."""
+        """Token ids of the last answer, including its end-of-turn token."""
         return self.ids[self.prompt_tokens :]
 
     @property
     def spans(self) -> tuple[tuple[int, int], ...]:
-        """The supervised runs of the tokens, each as its begin and its end; a label stands behind the ids."""
+        """The (begin, end) of each supervised span; a predicted label comes after the ids."""
         return supervised_spans(self.tokens, self.supervised, self.earlier_spans)
 
     @property
     def target_ids(self) -> tuple[int, ...]:
-        """What is predicted: the ids of the spans in their order, or the label."""
+        """The targets: the ids of all spans in order, or the label."""
         if self.label is not None and self.predicts_label:
             return (self.label,)
         return tuple(chain.from_iterable(self.ids[begin:end] for begin, end in self.spans))
 
     @property
     def examples(self) -> tuple["Example", ...]:
-        """The examples of its row: this one alone."""
+        """The examples of this unit, which is just this one."""
         return (self,)
 
     def with_response_supervised(self) -> "Example":
-        """Return the same ids with the last answer and its end of turn supervised, whatever training supervises."""
+        """Return a copy that supervises only the last answer and its end-of-turn token."""
         return replace(self, supervised=len(self.response_ids), earlier_spans=())
 
     def without_label(self) -> "Example":
-        """Return the text with its own tokens as targets, for a model that still predicts tokens."""
+        """Return a copy without the label whose own tokens are the targets, for a model that still predicts
+        tokens.
+        """
         if not self.predicts_label:
             return self
-        ids = self.ids if len(self.ids) > 1 else self.ids * 2  # one token needs another that it predicts
+        ids = self.ids if len(self.ids) > 1 else self.ids * 2  # a single token needs one before it
         return Example(self.row, ids, prompt_tokens=1, supervised=len(ids) - 1)
 
 
 def labelled_example(row: int, ids: Sequence[int], label: int) -> Example:
-    """Return the example of a text, given by its ids, and its class."""
+    """Return an example for a text, given as token ids, and its class."""
     return Example(row, tuple(ids), prompt_tokens=len(ids), supervised=1, label=label)
 
 
 def supervised_spans(
     tokens: int, supervised: int, earlier: Sequence[Sequence[int]]
 ) -> tuple[tuple[int, int], ...]:
-    """Return all supervised runs: the earlier ones, and the last, which ends with the tokens and has all the rest."""
+    """Return all supervised spans: `earlier`, then the last one, which holds the remaining supervised tokens."""
     rest = supervised - sum(end - begin for begin, end in earlier)
     return (*((begin, end) for begin, end in earlier), (tokens - rest, tokens))
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two answers to one prompt, the first of them preferred; `reference` are their log-probabilities (nats) before.
+    """A preferred and a rejected answer to the same prompt.
 
-    Whatever cuts a step into parts leaves the two together, for the loss is one of both.
+    `reference` holds the log-probability (nats) of each answer under the reference model. The two answers
+    always stay in the same micro-batch, because the loss compares them.
     """
 
     chosen: Example
@@ -133,7 +137,7 @@ class Pair:
 
 
 class Unit(Protocol):
-    """What a training counts as one: a row, whether it is one example or several that are never cut apart."""
+    """A unit of training: one row, which may have several examples that must stay together."""
 
     @property
     def row(self) -> int: ...
@@ -144,13 +148,13 @@ class Unit(Protocol):
 
 
 def examples_of(units: Sequence[Unit]) -> list[Example]:
-    """Return the examples of some units in their order, those of a pair side by side."""
+    """Return the examples of all units in order; the examples of a pair stay next to each other."""
     return [example for unit in units for example in unit.examples]
 
 
 @dataclass(frozen=True)
 class PreparedRow:
-    """An example with the text that it was made from, which is a line of data/train.jsonl or one of its siblings."""
+    """An example together with its source text: one line of data/train.jsonl or of another split."""
 
     prompt: str
     response: str

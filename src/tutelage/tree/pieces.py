@@ -1,15 +1,15 @@
-"""Token ids cut into what a reader can see: one token, or the few that only together make whole characters."""
+"""Split token ids into readable pieces: single tokens, or several that together form whole characters."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 Decode = Callable[[list[int]], str]
-LONGEST_CHARACTER = 4  # bytes, of which each may be a token
+LONGEST_CHARACTER = 4  # bytes; each can be a token of its own
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A token, or the few that only together make whole characters."""
+    """A token, or several tokens that together form whole characters."""
 
     text: str
     is_supervised: bool
@@ -17,9 +17,9 @@ class Piece:
 
 
 def token_pieces(ids: Sequence[int], spans: Sequence[tuple[int, int]], decode: Decode) -> Iterator[Piece]:
-    """Yield the pieces of some ids; no piece is supervised in part, whatever characters its tokens make."""
-    # Each piece is what its tokens add to the text of the piece before: some tokenizers drop the space
-    # at the start of whatever they decode, so a token decoded alone would lose it.
+    """Yield the pieces of token ids; a piece never mixes supervised and unsupervised tokens."""
+    # Decode each piece together with the one before it: some tokenizers drop a leading space when decoding, so
+    # a token decoded on its own would lose it.
     ids = list(ids)
     bounds = {len(ids), *(place for span in spans for place in span)}
     context, start = 0, 0
@@ -32,7 +32,7 @@ def token_pieces(ids: Sequence[int], spans: Sequence[tuple[int, int]], decode: D
 
 
 def whole_characters(ids: Sequence[int], place: int, decode: Decode) -> tuple[int, int]:
-    """Return from where to where tokens around one of them make whole characters; that token alone if none do."""
+    """Return the (begin, end) of the tokens around `place` that form whole characters, or that token alone."""
     widths = range(1, LONGEST_CHARACTER + 1)
     spans = [(begin, begin + width) for width in widths for begin in range(place - width + 1, place + 1)]
     inside = [(begin, end) for begin, end in spans if begin >= 0 and end <= len(ids)]

@@ -1,9 +1,10 @@
-"""Merge examples into a tree of their distinct prefixes, so that each is computed once.
+"""Merge examples into a tree of their distinct prefixes, so that each prefix is computed once.
 
     "Give the plural of" ── "cat" ── "cats"
                          └─ "dog" ── "dogs"
 
-Nodes stand in depth-first order: along a path their numbers rise, and what a path adds to those before it is one run.
+Nodes are in depth-first order: node numbers increase along a path, and the new nodes of each path are
+contiguous.
 """
 
 import mmap
@@ -19,21 +20,23 @@ RUNS_AT_ONCE = 2**16
 
 @dataclass(frozen=True)
 class PrefixTree:
-    """The distinct tokens of a micro-batch, and which of them predict which supervised token.
+    """The distinct tokens of a micro-batch, and the targets that each of them predicts.
 
-    Targets are in the order of the examples and, within one, of its tokens; equal targets of two examples stand twice.
+    Targets are ordered by example, then by position. If two examples share a target, it is listed twice.
     """
 
     token_ids: np.ndarray  # (nodes,)
-    depths: np.ndarray  # (nodes,) position of the token in its example, from 0
-    target_parents: np.ndarray  # (targets,) the node whose output predicts the target
+    depths: np.ndarray  # (nodes,) position of the token in its example, counted from 0
+    target_parents: np.ndarray  # (targets,) node whose output predicts the target
     target_ids: np.ndarray  # (targets,)
     target_examples: np.ndarray  # (targets,) index of the example
-    paths: list[np.ndarray]  # of each example, its nodes from the root on
+    paths: list[np.ndarray]  # for each example, its nodes, starting at the root
 
 
 def merge(examples: Sequence[Example]) -> PrefixTree:
-    """Merge examples into their prefix tree: what a model reads of them are nodes, and what it predicts are targets."""
+    """Merge examples into a prefix tree: the tokens that the model reads become nodes, and those it predicts
+    targets.
+    """
     token_ids, depths, paths = _build_nodes([example.read_ids for example in examples])
     spans = [(index, begin, end) for index, example in enumerate(examples) for begin, end in example.spans]
     return PrefixTree(
@@ -49,14 +52,16 @@ def merge(examples: Sequence[Example]) -> PrefixTree:
 
 
 def merge_prompts(prompts: Sequence[Sequence[int]]) -> PrefixTree:
-    """Merge prompts into a tree without targets, whose leaves predict what comes next."""
+    """Merge prompts into a tree without targets; its leaves predict the next tokens."""
     token_ids, depths, paths = _build_nodes([tuple(prompt) for prompt in prompts])
     nothing = _joined([])
     return PrefixTree(token_ids, depths, nothing, nothing, nothing, paths)
 
 
 def _build_nodes(paths: Sequence[tuple[int, ...]]) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
-    """Insert paths in sorted order, so that each shares its longest common prefix with the one before it."""
+    """Insert the paths in sorted order, so that each one shares its longest common prefix with the one before
+    it.
+    """
     nodes_of: list[np.ndarray] = [np.empty(0, dtype=np.int64)] * len(paths)
     new_ids: list[tuple[int, ...]] = []
     depths: list[np.ndarray] = []
@@ -82,7 +87,7 @@ def _joined(parts: Sequence[Sequence[int] | np.ndarray]) -> np.ndarray:
 
 
 def common_prefix_length(first: Sequence[int], second: Sequence[int]) -> int:
-    """Return how many tokens two sequences share from the start."""
+    """Return the length of the common prefix of two sequences."""
     shared = 0
     for one, other in zip(first, second, strict=False):
         if one != other:
@@ -92,12 +97,12 @@ def common_prefix_length(first: Sequence[int], second: Sequence[int]) -> int:
 
 
 def count_distinct(examples: Sequence[Example]) -> int:
-    """Return how many nodes the tree of these examples has, without building it."""
+    """Return the number of nodes in the prefix tree of `examples` without building it."""
     return count_nodes([example.read_ids for example in examples])
 
 
 def count_nodes(paths: Sequence[tuple[int, ...]]) -> int:
-    """Return how many nodes the tree of some paths has, without building it."""
+    """Return the number of nodes in the prefix tree of `paths` without building it."""
     ordered = sorted(paths)
     return sum(
         len(path) - common_prefix_length(previous, path)
@@ -106,21 +111,21 @@ def count_nodes(paths: Sequence[tuple[int, ...]]) -> int:
 
 
 def count_distinct_runs(ids: np.ndarray, begins: np.ndarray, lengths: np.ndarray) -> int:
-    """Return how many nodes the tree of runs of ids has, for as many runs as there may be.
+    """Return the number of nodes in the prefix tree of many runs of token ids.
 
-    All runs go down the tree together, a token at a time: those that are still alike stand side by side in groups. A
-    run that is alone in its group shares no more, so that all its further tokens are nodes, and it leaves. Of ids
-    that are mapped from a file a part at a time is in memory.
+    All runs descend the tree together, one token at a time; runs that are still equal form groups. A run that
+    is alone in its group shares nothing more, so its remaining tokens all count as nodes and it is dropped. If
+    `ids` is a mapped file, only part of it is in memory at a time.
     """
-    ids_at = begins.copy()  # (runs,) where the next token of each stands
+    ids_at = begins.copy()  # (runs,) position of the next token of each run
     left = lengths.copy()
-    groups = np.zeros(len(ids_at), dtype=np.int64)  # rising from run to run
+    groups = np.zeros(len(ids_at), dtype=np.int64)  # ascending
     nodes = 0
     while len(ids_at):
         goes_on = left > 0
         ids_at, left, groups = ids_at[goes_on], left[goes_on], groups[goes_on]
         tokens = _ids_at(ids, ids_at).astype(np.int64)
-        order = np.argsort((groups << 32) | tokens, kind="stable")  # ids have 32 bits at most
+        order = np.argsort((groups << 32) | tokens, kind="stable")  # ids have at most 32 bits
         ids_at, left, tokens, groups = ids_at[order], left[order], tokens[order], groups[order]
         begins_group = np.ones(len(tokens), dtype=bool)
         begins_group[1:] = (tokens[1:] != tokens[:-1]) | (groups[1:] != groups[:-1])
@@ -133,7 +138,7 @@ def count_distinct_runs(ids: np.ndarray, begins: np.ndarray, lengths: np.ndarray
 
 
 def _ids_at(ids: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Return the ids at some places, letting go of the pages of a mapped file that were read for them."""
+    """Return the ids at `places`, and release the pages of a mapped file that were read for it."""
     mapped = ids.base
     if not isinstance(mapped, mmap.mmap) or not hasattr(mmap, "MADV_DONTNEED"):
         return ids[places]
