@@ -1,1 +1,1 @@
-"""The model room: where weights come from, how they are loaded, and how log-probabilities are had of them."""
+"""Models: locate and load weights, add adapters, and compute log-probabilities."""

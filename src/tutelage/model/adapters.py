@@ -1,4 +1,4 @@
-"""LoRA through peft, the only place that speaks to it."""
+"""LoRA adapters through peft; no other module uses peft."""
 
 import re
 import warnings
@@ -31,10 +31,10 @@ from tutelage.model.target_modules import check_targets
 def add_adapter(
     module: Any, settings: AdapterSettings, *, seed: int, fused: bool = True, trained_whole: str | None = None
 ) -> Any:
-    """Freeze the model and add a fresh adapter whose weights are float32 and depend on the seed alone.
+    """Freeze the model and add a new float32 adapter, initialized from the seed.
 
-    `fused` False leaves every layer to peft's own forward, for comparisons; the layer named `trained_whole` gets
-    no adapter, and is trained itself.
+    With `fused=False` every layer keeps peft's own forward, for comparisons. The layer named `trained_whole`
+    gets no adapter; all its weights are trained.
     """
     targets = _targets_in(module, settings)
     config = LoraConfig(
@@ -61,9 +61,11 @@ def add_adapter(
 
 
 def _targets_in(module: Any, settings: AdapterSettings) -> str | list[str]:
-    """Return the targets for peft, names in place of a regular expression, which peft would match without a limit.
+    """Return the target modules for peft.
 
-    Stop where adapter.target_modules does not fit the loaded model, whose names its files may not tell.
+    A regular expression is replaced with the names it matches, because peft would match it without a time
+    limit. Raise RecipeError if adapter.target_modules does not fit the loaded model, whose module names can
+    differ from its files.
     """
     if settings.target_modules == ALL_LINEAR:
         return ALL_LINEAR
@@ -78,12 +80,14 @@ def _targets_in(module: Any, settings: AdapterSettings) -> str | list[str]:
         return settings.target_modules
     endings = tuple(f".{name}" for name in names)
     if any(other.endswith(endings) for other in dimensions if other not in names):
-        return "|".join(map(re.escape, names))  # peft takes each name of a list as an ending too
+        return "|".join(map(re.escape, names))  # peft also matches each name in a list as a suffix
     return names
 
 
 def start_second_halves(module: Any, *, seed: int) -> None:
-    """Give the second matrices (B), which begin as 0 so that a fresh adapter does nothing, small random numbers."""
+    """Fill the second LoRA matrices (B) with small random numbers; they start at 0, so a new adapter has no
+    effect.
+    """
     generator = torch.Generator().manual_seed(seed)
     for name, weight in module.named_parameters():
         if ".lora_B." in name:
@@ -91,7 +95,7 @@ def start_second_halves(module: Any, *, seed: int) -> None:
 
 
 def load_adapter(module: Any, folder: Path) -> Any:
-    """Put a saved adapter on its base model, or in place of the one that its training started from."""
+    """Load a saved adapter onto its base model; an adapter that is already there is overwritten."""
     if isinstance(module, PeftModel):
         check_adapter(folder)
         restore_adapter(module, folder)
@@ -102,23 +106,23 @@ def load_adapter(module: Any, folder: Path) -> Any:
 
 
 def with_adapter(module: Any, folder: Path) -> Any:
-    """Put a saved adapter on its base model as any program does, every layer left to peft's own forward."""
+    """Load a saved adapter with plain peft: every layer keeps peft's own forward."""
     check_adapter(folder)
     with _without_advice(), tuned_faults(folder):
         return PeftModel.from_pretrained(module, str(folder), is_trainable=False)
 
 
 def merge_adapter(module: Any, folder: Path) -> Any:
-    """Add a saved adapter to the weights of its base model, in the type that they have."""
+    """Merge a saved adapter into the weights of its base model, in their dtype."""
     adapted = with_adapter(module, folder)
     with tuned_faults(folder):
         return adapted.merge_and_unload(safe_merge=True)
 
 
 def start_from_adapter(module: Any, start: StartingAdapter) -> Any:
-    """Put an adapter on its base model that is to be trained further, or is what a trained one is compared with.
+    """Load an adapter to train further, or to compare a trained one with.
 
-    ModelError where it does not fit the model, layer by layer, or is no number somewhere.
+    Raise ModelError if a layer does not fit the model or a weight is not finite.
     """
     adapted = add_adapter(module, start.settings, seed=0)
     fill_from_adapter(adapted, start)
@@ -126,7 +130,7 @@ def start_from_adapter(module: Any, start: StartingAdapter) -> Any:
 
 
 def fill_from_adapter(adapted: Any, start: StartingAdapter) -> None:
-    """Give a fresh adapter the weights of the one that a training starts from, in its own type, float32."""
+    """Copy the weights of the starting adapter into a new adapter, as float32."""
     try:
         _take_weights(adapted, start.folder)
     except (OSError, SafetensorError, ValueError) as fault:
@@ -138,7 +142,7 @@ def fill_from_adapter(adapted: Any, start: StartingAdapter) -> None:
 
 
 def restore_adapter(module: Any, folder: Path) -> None:
-    """Give the adapter of a model that is being trained the weights that `save_adapter` wrote, to the bit."""
+    """Restore the weights that `save_adapter` wrote into an adapter in training; they are bit-identical."""
     with tuned_faults(folder):
         _take_weights(module, folder)
 
@@ -154,29 +158,31 @@ def _take_weights(module: Any, folder: Path) -> None:
 
 
 def check_adapter(folder: Path) -> None:
-    """Stop where a part of a saved adapter is missing or damaged; of its weights only the header is read."""
+    """Raise ModelError if a file of a saved adapter is missing or damaged; only the header of the weights is
+    read.
+    """
     weights = folder / "adapter_model.safetensors"
     with _without_advice(), tuned_faults(folder):
         for part in (weights, folder / "adapter_config.json"):
-            if not part.is_file():  # peft would look for it on the hub
+            if not part.is_file():  # peft would look for it on the Hub
                 raise FileNotFoundError(f"it holds no {part.name}")
         LoraConfig.from_pretrained(str(folder))
         read_header(weights)
 
 
 def save_adapter(module: Any, folder: Path, *, base: str) -> None:
-    """Write the adapter in peft's own format, with the base model's name in it."""
+    """Write the adapter in peft's format, with the name of the base model."""
     for config in module.peft_config.values():
         config.base_model_name_or_path = base
-        if isinstance(config.target_modules, set):  # written in another order by each process
+        if isinstance(config.target_modules, set):  # its order differs between processes
             config.target_modules = sorted(config.target_modules)
-    # Unless told so, peft asks a model hub whether the base's vocabulary grew; ours never does.
+    # By default peft asks the Hub whether the vocabulary of the base model grew; ours never does.
     module.save_pretrained(str(folder), save_embedding_layers=False)
 
 
 @contextmanager
 def _without_advice() -> Iterator[None]:
-    """Silence what peft and transformers say to each other's developers."""
+    """Suppress warnings that peft and transformers address to each other's developers."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         yield

@@ -1,4 +1,4 @@
-"""How probable whole answers are: the sum over their tokens."""
+"""Compute the log-probability of whole answers."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -20,7 +20,7 @@ def answer_log_probs(
     *,
     progress: Callable[[int], None] = lambda examples: None,
 ) -> np.ndarray:
-    """Return the log-probability (nats) of the supervised tokens of each example: (examples,) float64."""
+    """Return the log-probability (nats) of each example's supervised tokens, summed: (examples,) float64."""
     model.module.eval()
     found = np.empty(len(examples))
     paths = [example.read_ids for example in examples]
@@ -37,15 +37,16 @@ def answer_log_probs(
 
 
 def rounding_of(log_probs: Any, tokens: Any, dtype: torch.dtype) -> Any:
-    """Return how far rounding may move sums of log-probabilities (nats) over so many `tokens`, in their own shape.
+    """Return a bound on the rounding error of summed log-probabilities (nats) over `tokens` tokens.
 
-    Each token's log-probability is a difference of numbers of its own size and of order 1, computed in `dtype`, so the
-    sum is uncertain by the unit of rounding times the sum of these sizes. An array or a tensor gives its own kind.
+    The log-probability of a token is the difference of two numbers of about its own size, computed in `dtype`.
+    The error of the sum is therefore eps times the sum of these sizes. Arrays and tensors keep their type and
+    shape.
     """
     return torch.finfo(dtype).eps * (abs(log_probs) + tokens)
 
 
 def sum_by_example(log_probs: torch.Tensor, tree: PrefixTree, examples: int) -> torch.Tensor:
-    """Return the sum of each example's targets, in their own type: (targets,) to (examples,)."""
+    """Sum the target values of each example, in their own dtype: (targets,) to (examples,)."""
     owners = torch.from_numpy(tree.target_examples).to(log_probs.device)
     return log_probs.new_zeros(examples).index_add(0, owners, log_probs)

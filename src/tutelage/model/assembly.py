@@ -1,4 +1,4 @@
-"""Put a model together for a stage: the base alone, the base with a fresh adapter, or the base with a trained one."""
+"""Assemble a model for a stage: the base alone, with a new adapter, or with a trained one."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -44,12 +44,12 @@ from tutelage.system.runtime import return_freed_memory
 from tutelage.system.storage import MANIFEST, file_sha256
 from tutelage.tree.examples import Example
 
-# Names what takes its time from now on.
+# Called with a label before each slow part.
 Waiting = Callable[[str], None]
 
-# transformers' own, which every family has.
+# transformers' own attention, available in every model family.
 OWN_ATTENTION = "eager"
-# What is opened of tuned weights beside them.
+# Configuration files that are read along with tuned weights.
 CONFIGURATIONS = (
     "adapter_config.json",
     "config.json",
@@ -65,9 +65,10 @@ def load_base(
     *,
     fallback_reason: str | None = None,
 ) -> CausalModel:
-    """Load what training started from with its weights in the compute type: the base, with an adapter if one was given.
+    """Load the model that training started from, in the compute dtype: the base, plus a starting adapter if
+    there is one.
 
-    `fallback_reason` is what training found out.
+    `fallback_reason` is the one that training recorded.
     """
     attention = ATTENTION if fallback_reason is None else OWN_ATTENTION
     module = load_model(source.folder, dtype=compute_dtype, device=device, attention=attention)
@@ -88,11 +89,12 @@ def load_for_training(
     sets: Sequence[Sequence[int]] = (),
     waiting: Waiting = lambda label: None,
 ) -> CausalModel:
-    """Load the model as it is trained: a frozen base under a float32 adapter, or in float32 with some or all weights.
+    """Load a model for training: a frozen base with a float32 adapter, or float32 weights, some or all of them
+    trained.
 
-    `probes` are two real examples on which the model is compared with one example at a time. One that cannot be run
-    over prefix trees is run on padded rows. With `classes` its head is one for so many classes, and with `sets` of them
-    for several labels. `waiting(label)` names each part that takes its time.
+    `probes` are two real examples for the parity check against one example at a time. A model that fails it on
+    prefix trees runs on padded rows. `classes` replaces the head with one of that many classes; with `sets` of
+    classes, a text can have several labels. `waiting(label)` is called before each slow part.
     """
     is_adapter = tuning.is_lora
     weights_dtype = compute_dtype if is_adapter else torch.float32
@@ -131,9 +133,9 @@ def _largest_tree(model: CausalModel) -> int:
 def load_for_comparison(
     source: ModelSource, device: torch.device, dtype: torch.dtype, probes: list[Example], *, over_trees: bool
 ) -> CausalModel:
-    """Load a model under an adapter that does something, over prefix trees or as transformers and peft run it.
+    """Load a model with a nonzero adapter, on prefix trees or as plain transformers and peft run it.
 
-    Where it cannot be run over trees, `fallback_reason` says so.
+    If the model cannot run on trees, `fallback_reason` says why.
     """
     if over_trees:
         model = _load_exact(source, device, dtype, probes)
@@ -154,13 +156,13 @@ def _load_exact(
     probes: list[Example],
     waiting: Waiting = lambda label: None,
 ) -> CausalModel:
-    """Load a model over prefix trees if it is exact over them, else on padded rows."""
+    """Load a model on prefix trees if it passes the parity check there, and on padded rows otherwise."""
     try:
         return _load_checked(source, device, dtype, probes, waiting, fallback_reason=None)
     except ModelError as fault:
         reason, code = str(fault), fault.code
     waiting("Loading the model again, for padded rows")
-    # Not above, where the fault would keep the first model in memory beside the second.
+    # Load outside the handler: there, the exception would keep the first model in memory.
     model = _load_checked(source, device, dtype, probes, waiting, fallback_reason=reason)
     return replace(model, fallback_code=code)
 
@@ -174,7 +176,7 @@ def _load_checked(
     *,
     fallback_reason: str | None,
 ) -> CausalModel:
-    """Load a model and hold it against one example at a time; ModelError where it differs."""
+    """Load a model and check its parity with one example at a time; raise ModelError if it differs."""
     attention = ATTENTION if fallback_reason is None else OWN_ATTENTION
     module = load_model(source.folder, dtype=dtype, device=device, attention=attention)
     waiting("Checking the model's results against one row at a time")
@@ -191,7 +193,7 @@ def _frozen(
 
 
 def _with_fast_paths(model: CausalModel) -> CausalModel:
-    """Fuse what can be fused of a model that is run over trees, and find its frozen head."""
+    """Fuse the layers of a model that runs on trees, and find its frozen head."""
     if model.is_padded:
         return model
     if fuse_layers(undressed(model.module)):
@@ -201,9 +203,10 @@ def _with_fast_paths(model: CausalModel) -> CausalModel:
 
 
 def _leave_the_file(module: Any) -> None:
-    """Copy what still lies in the mapped file of the weights, so that its pages are let go of.
+    """Copy weights out of the mapped weight file, so that its pages are released.
 
-    Fused layers have joined copies of theirs; as long as one tensor is left in the file, all of it stays beside them.
+    Fused layers hold merged copies of their weights. As long as a single tensor still maps the file, the whole
+    file stays in memory beside them.
     """
     for weight in module.parameters():
         is_joined = weight.untyped_storage().nbytes() > weight.nbytes
@@ -212,21 +215,22 @@ def _leave_the_file(module: Any) -> None:
 
 
 def without_dropout(module: Any) -> Any:
-    """Turn off the dropout that a base model brings, and return it: examples that share a prefix would share its mask.
+    """Turn off the base model's own dropout and return the model: examples that share a prefix would share its
+    mask.
 
-    Dropout before the adapter (adapter.lora_dropout) is not touched; it is added later.
+    adapter.lora_dropout is not affected; it is added later.
     """
     for layer in module.modules():
         if isinstance(layer, torch.nn.Dropout):
             layer.p = 0.0
         for name, value in vars(layer).items():
-            if "drop" in name and isinstance(value, float):  # a rate that the layer hands to a function
+            if "drop" in name and isinstance(value, float):  # a rate that the layer passes to a function
                 setattr(layer, name, 0.0)
     return module
 
 
 def check_tuned(folder: Path, tuning: Tuning) -> None:
-    """Stop where what training left in `folder` is not whole, before anything rests on its being there."""
+    """Raise ModelError if the trained weights in `folder` are incomplete."""
     if tuning.is_lora:
         check_adapter(folder)
     elif tuning.last_blocks is not None or (folder / WEIGHTS).exists():
@@ -238,9 +242,9 @@ def check_tuned(folder: Path, tuning: Tuning) -> None:
 
 
 def check_checksums(folder: Path, tuning: Tuning) -> None:
-    """Stop as `check_tuned` does, and where weights or configuration do not match the folder's manifest.
+    """Raise ModelError if the trained weights or their configuration do not match the manifest of the folder.
 
-    The model card beside them may be edited.
+    The model card may have been edited.
     """
     check_tuned(folder, tuning)
     with tuned_faults(folder):
@@ -261,9 +265,9 @@ def _check_manifest(folder: Path) -> None:
 
 
 def load_tuned(base: CausalModel, folder: Path, tuning: Tuning) -> CausalModel:
-    """Load what training left in `folder`: an adapter on top of the base given, or a whole model.
+    """Load the trained weights in `folder`: an adapter on top of `base`, or a whole model.
 
-    Of a base with a head for classes, the weights that were trained in place are exchanged.
+    If `base` has a class head, the weights trained in place are replaced.
     """
     if tuning.is_lora:
         return _with_fast_paths(replace(base, module=load_adapter(base.module, folder)))
@@ -277,9 +281,9 @@ def load_tuned(base: CausalModel, folder: Path, tuning: Tuning) -> CausalModel:
 
 
 def load_merged(source: ModelSource, folder: Path, tuning: Tuning, *, classes: int | None = None) -> Any:
-    """Return the tuned model as transformers has it, one set of float32 weights, on the CPU.
+    """Return the tuned model as a plain transformers model with merged float32 weights, on the CPU.
 
-    With `classes` its head is one for so many classes, as it was trained.
+    With `classes`, it has a head of that many classes.
     """
     cpu = torch.device("cpu")
     if classes is None and not tuning.is_lora:
@@ -295,9 +299,11 @@ def load_merged(source: ModelSource, folder: Path, tuning: Tuning, *, classes: i
 
 
 def save_tuned(model: CausalModel, folder: Path, tuning: Tuning, *, base: str) -> None:
-    """Write what was trained: the adapter in peft's format, naming its base model, or the whole model.
+    """Write the trained weights: the adapter in peft's format with the name of its base model, or the whole
+    model.
 
-    A whole model with a head for classes is none that another program could load, so that it is weights alone.
+    A whole model with a class head could not be loaded by other programs, so only its trained weights are
+    written.
     """
     if tuning.is_lora:
         save_adapter(model.module, folder, base=base)
@@ -309,7 +315,7 @@ def save_tuned(model: CausalModel, folder: Path, tuning: Tuning, *, base: str) -
 
 
 def restore_tuned(model: CausalModel, folder: Path, tuning: Tuning) -> None:
-    """Give a model that is being trained the weights that `save_tuned` wrote, to the bit."""
+    """Restore the weights that `save_tuned` wrote into a model in training; they are bit-identical."""
     if tuning.is_lora:
         restore_adapter(model.module, folder)
         return

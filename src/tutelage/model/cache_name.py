@@ -1,4 +1,4 @@
-"""What transformers calls the cache of a model and of its output: `cache` since 5.24, `past_key_values` before."""
+"""The name of the key-value cache in transformers: `cache` since 5.24, `past_key_values` before."""
 
 from dataclasses import fields
 

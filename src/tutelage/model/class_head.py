@@ -1,4 +1,4 @@
-"""A head with a row for each class in place of one for each token: over it, every text's last token has one target."""
+"""A head with one row per class instead of one per token; the last token of each text predicts its class."""
 
 import copy
 from collections.abc import Callable, Sequence
@@ -18,10 +18,10 @@ from tutelage.tree.prefix_tree import merge
 
 
 class ClassHead(torch.nn.Linear):
-    """A head in float32, for it is trained, whatever the type of the states that it reads."""
+    """A head that stays in float32, because it is trained, whatever the dtype of the hidden states."""
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """Return the logits of the classes: (..., hidden) to (..., classes)."""
+        """Return the class logits: (..., hidden) to (..., classes)."""
         with torch.autocast(input.device.type, enabled=False):
             return torch.nn.functional.linear(input.to(self.weight.dtype), self.weight)
 
@@ -29,17 +29,17 @@ class ClassHead(torch.nn.Linear):
 def with_class_head(
     model: CausalModel, classes: int, *, seed: int, sets: Sequence[Sequence[int]] = ()
 ) -> CausalModel:
-    """Give a model a fresh head for so many classes, whose weights depend on the seed alone.
+    """Replace the head of a model with a new one for `classes` classes, initialized from the seed.
 
-    With `sets` of classes, each given by its numbers, they are labels of which a text has several, or none.
-    It has no bias, as transformers' heads for sequence classification have none.
+    `sets` lists the combinations of labels, as class numbers, if a text can have several labels or none. The
+    head has no bias, like the sequence classification heads of transformers.
     """
     module = model.module
     old = module.get_output_embeddings()
     head = ClassHead(old.in_features, classes, bias=False, device=model.device, dtype=torch.float32)
     generator = torch.Generator().manual_seed(seed)
     head.weight.data.copy_(0.02 * torch.randn(head.weight.shape, generator=generator))
-    # Where the old head is the embedding too, the texts' own embedding stays as it is.
+    # A tied head shares its weights with the embedding, which must not change.
     module.config.tie_word_embeddings = False
     module.set_output_embeddings(head)
     members = torch.from_numpy(as_matrix(sets, classes)).to(model.device) if sets else None
@@ -47,15 +47,15 @@ def with_class_head(
 
 
 def class_head_name(module: Any) -> str | None:
-    """Return the name of the head for classes in a model, None where it has its own."""
+    """Return the module name of the class head, or None if the model has none."""
     return next((name for name, layer in module.named_modules() if isinstance(layer, ClassHead)), None)
 
 
 def as_sequence_classifier(module: Any, labels: Sequence[str], *, padding: int, several: bool = False) -> Any:
-    """Return transformers' own model for sequence classification with the body and the head of a model.
+    """Return a transformers sequence classifier with the body and class head of a model.
 
-    It reads the last token that is not `padding`, which is the token at which the head was trained. Of `several` labels
-    it gives each a probability by itself.
+    It reads the last token that is not `padding`, the one the head was trained on. With `several`, each label
+    has an independent probability.
     """
     config = copy.deepcopy(module.config)
     config.id2label, config.label2id = dict(enumerate(labels)), {name: at for at, name in enumerate(labels)}
@@ -75,9 +75,9 @@ def class_log_probs(
     *,
     progress: Callable[[int], None] = lambda texts: None,
 ) -> np.ndarray:
-    """Return the log-probability (nats) of each class for each text, given by its ids: (texts, classes) float64.
+    """Return the log-probability (nats) of each class for each tokenized text: (texts, classes) float64.
 
-    Each text is an example for each class; they share all their tokens, so that nothing is computed twice.
+    Each text becomes one example per class. These share all their tokens, so nothing is computed twice.
     """
     model.module.eval()
     examples = [
@@ -103,7 +103,7 @@ def class_probabilities(
     *,
     progress: Callable[[int], None] = lambda texts: None,
 ) -> np.ndarray:
-    """Return the probability of each class for each text, given by its ids: (texts, classes) float64."""
+    """Return the probability of each class for each tokenized text: (texts, classes) float64."""
     return np.exp(class_log_probs(model, texts, classes, progress=progress))
 
 
@@ -114,9 +114,9 @@ def label_probabilities(
     *,
     progress: Callable[[int], None] = lambda texts: None,
 ) -> np.ndarray:
-    """Return the probability of each label by itself for each text, given by its ids: (texts, labels) float64.
+    """Return the independent probability of each label for each tokenized text: (texts, labels) float64.
 
-    Between the set of one label and that of none lies the label's own logit.
+    The logit of a label is the log-probability of the set with that label alone minus that of the empty set.
     """
     sets = as_matrix([(), *((label,) for label in range(labels))], labels)
     asked = replace(model, label_sets=torch.from_numpy(sets).to(model.device))
@@ -126,7 +126,7 @@ def label_probabilities(
 
 
 def as_matrix(sets: Sequence[Sequence[int]], labels: int) -> np.ndarray:
-    """Return which label is in which set: (sets, labels) bool."""
+    """Return the membership matrix of label sets: (sets, labels) bool."""
     matrix = np.zeros((len(sets), labels), dtype=bool)
     for number, members in enumerate(sets):
         matrix[number, list(members)] = True

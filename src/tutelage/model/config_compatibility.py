@@ -1,6 +1,6 @@
-"""What stands beside exported weights, in words that other programs and other versions of transformers read alike.
+"""Make the configuration of exported weights readable for transformers 4 and 5, and for other programs.
 
-transformers 5 writes rotary positions and tokenizers in a form that transformers 4 skips without a word, or stops at.
+transformers 5 writes rotary position settings and tokenizers in a form that transformers 4 ignores or rejects.
 """
 
 from collections.abc import Collection
@@ -18,26 +18,28 @@ CONFIG, TOKENIZER_CONFIG, GENERATION_CONFIG, ADAPTER_CONFIG = (
     "generation_config.json",
     "adapter_config.json",
 )
-# The class that takes a tokenizer.json as it is, by the name that both versions know.
+# Loads tokenizer.json as it is; both versions know the class by this name.
 TOKENIZER_CLASS = "PreTrainedTokenizerFast"
-# How it was loaded here, which transformers 5 notes with the rest.
+# Keys that transformers 5 adds about how the tokenizer was loaded.
 OF_THIS_LOADING = ("is_local", "local_files_only")
-# Of transformers 5 alone, which reads the other two in place of them.
+# Only transformers 5 has ROPE; it also reads the other two.
 ROPE = "rope_parameters"
 THETA, SHARE = "rope_theta", "partial_rotary_factor"
-# Other names that families of transformers 4 have for the base and for the share of a head that is rotated.
+# Model families with other names in transformers 4 for the base frequency and the rotated share of a head.
 OTHER_NAMES = {
     "gpt_neox": {"rotary_emb_base": THETA, "rotary_pct": SHARE},
     "gpt_neox_japanese": {"rotary_emb_base": THETA, "rotary_pct": SHARE},
 }
-# transformers 4 wants these three there and no other.
+# transformers 4 requires exactly these three.
 SCALING_OF_PHI3 = ("type", "short_factor", "long_factor")
-# By task, a pipeline would take its settings from here before those of the generation config.
+# A pipeline would prefer these settings to the generation config.
 SETTINGS_BY_TASK = "task_specific_params"
 
 
 def write_generation_config(folder: Path, tokenizer: Any, ends: Collection[int], *, vocabulary: int) -> None:
-    """Write what the run's own greedy answers were taken with, and nothing of the base model's settings."""
+    """Write a generation config with the settings of the run's own greedy answers, without those of the base
+    model.
+    """
     known = sorted(token for token in ends if token < vocabulary)
     roles = {
         "bos_token_id": tokenizer.bos_token_id,
@@ -49,22 +51,22 @@ def write_generation_config(folder: Path, tokenizer: Any, ends: Collection[int],
 
 
 def adapt_config(folder: Path) -> None:
-    """Say rotary positions in both ways, and take out what would change how answers are searched for."""
+    """Write rotary positions in both forms, and remove settings that would change how answers are decoded."""
     config = read_json_file(folder / CONFIG)
     config.pop(SETTINGS_BY_TASK, None)
     both = {**config, **older_rope(config)}
-    if _rope_read_from(both) != _rope_read_from(config):  # which would be wrong in transformers 5
+    if _rope_read_from(both) != _rope_read_from(config):  # it would be wrong in transformers 5
         both = config
     write_json(folder / CONFIG, both)
 
 
 def older_rope(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the rotary positions of a config.json as transformers 4 has them."""
+    """Return the rotary position settings of a config.json in the form of transformers 4."""
     ropes = config.get(ROPE)
     if not isinstance(ropes, dict):
         return {}
     kinds = {kind: rope for kind, rope in ropes.items() if isinstance(rope, dict)}
-    # The layers that attend to everything; others can only have another base there.
+    # Take the full-attention layers; transformers 4 can only give other layers a different base.
     rope = kinds.get("full_attention", next(iter(kinds.values()))) if kinds else ropes
     scaling = {name: value for name, value in rope.items() if name not in (THETA, SHARE)}
     is_plain = scaling.get("rope_type", "default") == "default" and len(scaling) <= 1
@@ -86,12 +88,14 @@ def _rope_read_from(config: dict[str, Any]) -> Any:
     kind = {name: value for name, value in config.items() if name != "model_type"}
     with quietly():
         ropes = AutoConfig.for_model(config["model_type"], **deepcopy(kind)).to_dict().get(ROPE)
-    # `type` is the older name of `rope_type`, and is kept beside it.
+    # transformers keeps `type`, the older name of `rope_type`, beside it.
     return {name: value for name, value in (ropes or {}).items() if name != "type"}
 
 
 def adapt_tokenizer(folder: Path, **settings: Any) -> None:
-    """Name the tokenizer's class and its further control tokens as both versions do, with `settings` beside them."""
+    """Write the tokenizer's class and extra control tokens in a form that both versions read, along with
+    `settings`.
+    """
     told = read_json_file(folder / TOKENIZER_CONFIG) | {"tokenizer_class": TOKENIZER_CLASS} | settings
     for name in OF_THIS_LOADING:
         told.pop(name, None)
@@ -104,6 +108,6 @@ def adapt_tokenizer(folder: Path, **settings: Any) -> None:
 
 
 def name_base(folder: Path, name: str, revision: str | None) -> None:
-    """Say in an adapter's configuration where anyone can have its base model, as peft looks for it."""
+    """Record the public name of the base model in an adapter's configuration, where peft looks for it."""
     told = read_json_file(folder / ADAPTER_CONFIG)
     write_json(folder / ADAPTER_CONFIG, {**told, "base_model_name_or_path": name, "revision": revision})

@@ -1,4 +1,4 @@
-"""Converted GGUF files: each is one folder of the cache, made once and made again where it is damaged."""
+"""Convert each GGUF file once into a cache folder, and again if that folder is damaged."""
 
 import json
 import shutil
@@ -13,11 +13,11 @@ from tutelage.errors import ModelError
 from tutelage.run.folder import write_json
 from tutelage.system.storage import file_sha256, find_damage, staged_folder, storage_faults
 
-# Raised when a conversion of the same file would come out different, so that cached ones are made again.
+# Increment when the result of a conversion changes, so that cached ones are redone.
 CONVERSION = 2
 RECORD, KEPT_GGUF = "source.json", "source.gguf"
 
-HASHED_UNTOLD = 100_000_000  # bytes; fewer are hashed in less than about half a second
+HASHED_UNTOLD = 100_000_000  # bytes; hashing fewer takes less than about half a second
 
 Notify = Callable[[str], None]
 
@@ -30,9 +30,10 @@ def convert_once(
     *,
     checks: bool,
 ) -> None:
-    """Fill `folder` from the GGUF file that `provide(scratch folder)` gives, unless that is done already.
+    """Fill `folder` by converting the GGUF file that `provide(scratch folder)` returns, unless it is already
+    done.
 
-    With `checks`, what is there is compared with its checksums, and converted again where it differs.
+    With `checks`, an existing conversion is compared with its checksums and redone if it differs.
     """
 
     def is_whole() -> bool:
@@ -44,7 +45,7 @@ def convert_once(
     if is_whole():
         return
     with _one_at_a_time(folder), _scratch(folder) as scratch:
-        if is_whole():  # another process has done it meanwhile
+        if is_whole():  # another process converted it in the meantime
             return
         kept = folder / KEPT_GGUF
         is_kept = kept.is_file() and file_sha256(kept) == fingerprint
@@ -64,7 +65,7 @@ def _convert(gguf: Path, fingerprint: str, folder: Path, progress: Notify) -> No
         kept = staged / KEPT_GGUF
         with storage_faults(staged):
             shutil.copyfile(gguf, kept)
-        # The copy is what is hashed and converted: another program may write the file meanwhile.
+        # Hash and convert the copy: another program may write to the original in the meantime.
         if file_sha256(kept) != fingerprint:
             raise ModelError(
                 "model.checksum_mismatch",
@@ -80,16 +81,16 @@ def _convert(gguf: Path, fingerprint: str, folder: Path, progress: Notify) -> No
 
 
 def announce_hashing(progress: Notify, files: Iterable[Path]) -> None:
-    """Say that files of the base model are about to be hashed, where that takes its time."""
+    """Report that the files of the base model are about to be hashed, if that takes long."""
     size = sum(file.stat().st_size for file in files)
     if size > HASHED_UNTOLD:
         progress(f"Hashing the base model, {size / 1e6:,.0f} MB")
 
 
 def has_all_files(folder: Path, fingerprint: str) -> bool:
-    """Whether `folder` is a conversion of that file by this code with every file in its full length."""
+    """Return whether `folder` is a conversion of that file by this version, with every file at its full length."""
     try:
-        if not (folder / RECORD).is_file():  # a pipe would be read forever
+        if not (folder / RECORD).is_file():  # reading a pipe would block forever
             return False
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         return (record["fingerprint"], record["conversion"]) == (fingerprint, CONVERSION) and all(
@@ -101,7 +102,7 @@ def has_all_files(folder: Path, fingerprint: str) -> bool:
 
 @contextmanager
 def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Let a second process wait here, and then find the folder done, rather than swap it under the first."""
+    """Lock the folder, so that a second process waits for the conversion instead of replacing it."""
     with storage_faults(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         held = FileLock(folder.parent / f".{folder.name}.lock").acquire()

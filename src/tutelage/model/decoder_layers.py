@@ -1,11 +1,12 @@
-"""Decoder layers of the Llama kind as one autograd step each: which layers of a model, and in which calls.
+"""Run decoder layers of the Llama kind as one autograd step each.
 
-transformers runs such a layer as some forty small operations and autograd as many again. Over the few hundred nodes of
-a micro-batch a CPU spends more time between them than in the products; layer_step.py has the one step.
+transformers runs such a layer as about forty small operations, and autograd runs as many again. With the few
+hundred nodes of a micro-batch, a CPU spends more time between the operations than in matrix products.
+layer_step.py has the fused step.
 
-A layer is taken in families whose layers are Llama's, and only after it gave the results of transformers' own code on
-random input; every other layer keeps its own code. The trial alone would not do: a layer that adds little to what it
-reads hides in bfloat16 what it does otherwise.
+A layer is fused only if its model family is listed here and it matches transformers' own code on random input;
+all other layers keep their code. The comparison alone is not enough: in bfloat16 it can miss a difference in a
+layer that adds little to its input.
 """
 
 from functools import partial
@@ -21,15 +22,15 @@ from tutelage.model.tree_attention import SharedPrefix, attend_over_tree, attend
 from tutelage.model.tree_plan import TreePlan, plan_tree
 from tutelage.tree.prefix_tree import merge_prompts
 
-# Families whose decoder layers compute what Llama's do.
+# Families whose decoder layers compute the same as Llama's.
 LLAMA_KIND = ("llama", "mistral", "qwen2")
-# Largest difference from transformers' own code on random input, relative to its largest result.
+# Largest difference from transformers' own code on random input, relative to the largest output value.
 TOLERANCE = {torch.float64: 1e-5, torch.float32: 1e-4, torch.bfloat16: 0.03, torch.float16: 0.01}
 TRIED_TOKENS = 5
 
 
 def fuse_layers(module: Any) -> int:
-    """Give every decoder layer of the Llama kind in a model the fused forward; return how many there are."""
+    """Give every decoder layer of the Llama kind the fused forward, and return how many there are."""
     body = module.base_model
     if body.config.model_type not in LLAMA_KIND:
         return 0
@@ -46,12 +47,12 @@ def fuse_layers(module: Any) -> int:
 
 
 def fused_layers(body: Any) -> int:
-    """Return how many layers of a model's body have the fused forward."""
+    """Return the number of layers with the fused forward."""
     return sum(isinstance(layer.forward, _FusedForward) for layer in getattr(body, "layers", []))
 
 
 def _parts_of(layer: Any) -> LayerParts | None:
-    """Return the parts of a layer by the names of the Llama family, None where one is missing or is not plain."""
+    """Return the parts of a layer by their names in Llama; None if one is missing or not plain."""
     try:
         attention, mlp = layer.self_attn, layer.mlp
         inputs = (attention.q_proj, attention.k_proj, attention.v_proj)
@@ -76,7 +77,7 @@ def _outs(linear: Any) -> int:
 
 @torch.no_grad()
 def _agrees(layer: Any, parts: LayerParts, rotation: Any, config: Any) -> bool:
-    """Tell whether the fused forward gives what the layer's own code gives on random input."""
+    """Return whether the fused forward matches the layer's own code on random input."""
     weight = parts.norms[0]
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(1, TRIED_TOKENS, len(weight), generator=generator).to(weight)
@@ -95,7 +96,7 @@ def _agrees(layer: Any, parts: LayerParts, rotation: Any, config: Any) -> bool:
 
 
 class _FusedForward:
-    """The forward of one layer; what it was not made for, the layer's own forward answers."""
+    """The fused forward of one layer; calls that it does not support go to the layer's own forward."""
 
     def __init__(self, parts: LayerParts, own_forward: Any) -> None:
         self.parts, self.own_forward = parts, own_forward
@@ -123,10 +124,10 @@ class _FusedForward:
     def _attention(
         self, hidden_states: torch.Tensor, arguments: tuple[Any, ...], options: dict[str, Any]
     ) -> Attention | None:
-        """Return how the tokens attend in this call, None where the layer's own forward has to answer."""
+        """Return the attention for this call, or None if the layer's own forward must handle it."""
         parts = self.parts
         if arguments or torch.is_autocast_enabled(hidden_states.device.type):
-            return None  # with autocast, weights are cast by each operation
+            return None  # under autocast, each operation casts its weights
         if not all(group.is_as_built() for group in parts.groups):
             return None
         plan, cache = options.get("tree_plan"), options.get(CACHE)
@@ -172,7 +173,7 @@ def _attend_over_cache(
     mask: torch.Tensor,
     shared_prefix: SharedPrefix | None,
 ) -> tuple[torch.Tensor, None]:
-    """Let one new token a row attend to its row of the cache: (heads, rows, size) each way."""
+    """Let one new token per row attend to its row of the cache; input and output are (heads, rows, size)."""
     keys, values = cache.update(key.transpose(0, 1)[:, :, None], value.transpose(0, 1)[:, :, None], place)
     mixed = attend_under_mask(
         query.transpose(0, 1)[:, :, None],

@@ -1,11 +1,11 @@
-"""The tokens that end an answer: the one that is trained, those that the model's own files name, and the usual ones."""
+"""The tokens that end an answer: the trained end of turn, those in the model's files, and the usual ones."""
 
 import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-# llama.cpp ends an answer at any of these, whatever its file says, so an answer ends there in every program or in none.
+# llama.cpp stops at any of these, whatever the file says; stopping at the same ones makes all programs agree.
 ENDS_BY_TEXT = (
     "<|eot_id|>",
     "<|im_end|>",
@@ -30,7 +30,7 @@ ENDS_BY_TEXT = (
     "<｜end▁of▁sentence｜>",
     "[e~[",
 )
-# What llama.cpp takes out again: with the others of its set the text ends a part of an answer alone.
+# llama.cpp drops these again: together with the listed tokens, they only end a part of an answer.
 NO_END_BESIDE = (
     ("<|end|>", {"<|return|>", "<|call|>"}),
     ("<|end|>", {"<|call|>", "<|flush|>"}),
@@ -41,23 +41,23 @@ CONFIGURATIONS = ("generation_config.json", "config.json")
 
 
 def end_tokens(folder: Path, tokenizer: Any, end_of_turn: int) -> frozenset[int]:
-    """Return every token at which an answer of the model in `folder` ends.
+    """Return every token that ends an answer of the model in `folder`.
 
-    `end_of_turn` is the one that is trained. A base model that ends its answers with another of its end tokens has
-    stopped all the same.
+    `end_of_turn` is the trained one. A base model that stops at another of its end tokens has also finished its
+    answer.
     """
     ids = {end_of_turn, tokenizer.eos_token_id, *named_ends(folder), *ends_by_text(tokenizer).values()}
     return frozenset(ids - {None})
 
 
 def named_ends(folder: Path) -> set[int]:
-    """Return the end tokens that the configurations in `folder` name, as one number or as a list."""
+    """Return the end tokens in the configuration files of `folder`, each a number or a list."""
     found: set[int] = set()
     for name in CONFIGURATIONS:
         try:
             value = json.loads((folder / name).read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            continue  # not every model has both, and what is damaged is refused where it is loaded
+            continue  # not every model has both files; loading reports damaged ones
         if isinstance(value, dict):
             found |= {*_numbers(value.get("eos_token_id"))}
     return found
@@ -69,7 +69,7 @@ def _numbers(value: Any) -> Iterable[int]:
 
 
 def ends_by_text(tokenizer: Any) -> dict[str, int]:
-    """Return those tokens of a vocabulary, by their text, that every program takes for an end."""
+    """Return the tokens of the vocabulary that every program treats as an end, as {text: id}."""
     known = {text: number for text in ENDS_BY_TEXT if (number := _id_of(tokenizer, text)) is not None}
     no_ends = {text for text, beside in NO_END_BESIDE if beside <= known.keys()}
     return {text: number for text, number in known.items() if text not in no_ends}
@@ -77,5 +77,5 @@ def ends_by_text(tokenizer: Any) -> dict[str, int]:
 
 def _id_of(tokenizer: Any, text: str) -> int | None:
     number = tokenizer.convert_tokens_to_ids(text)
-    # What is unknown has the number of another token, or none.
+    # Unknown text maps to None or to the id of another token.
     return number if number is not None and tokenizer.convert_ids_to_tokens(number) == text else None

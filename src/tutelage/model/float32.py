@@ -1,9 +1,8 @@
-"""Run a model in float32 for a while, though its weights are kept in half precision: a layer at a time.
+"""Run a model kept in half precision in float32, one layer at a time.
 
-A decoder layer gets its weights in float32 when it is called and its own ones back after it; what stands outside of the
-layers, which is the embedding, the last norm and the head, has them in float32 all the while, and so has a layer that
-is never called itself, such as a dictionary of modules. Its own weights are never written, so that they come back to
-the bit.
+A decoder layer gets float32 weights when it is called and its own weights back afterwards. Everything outside
+the layers (embedding, last norm, head) stays in float32 throughout, as do layers that are never called
+themselves, such as a ModuleDict. The original weights are never written, so they come back bit-identical.
 """
 
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ HALF = (torch.bfloat16, torch.float16)
 
 @contextmanager
 def in_float32(module: Any) -> Iterator[None]:
-    """Let a model that is kept in half precision compute in float32; one in a wider type is left as it is."""
+    """Run a model in float32 if it is kept in half precision; wider dtypes are left alone."""
     layers = [layer for group in _outermost_lists(module) for layer in group if _can_be_called(layer)]
     inside = {id(value) for layer in layers for value in _values(layer)}
     outside = [value for value in _values(module) if id(value) not in inside]

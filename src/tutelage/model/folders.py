@@ -1,4 +1,4 @@
-"""What a Hugging Face model folder must hold, and must not, before anything in it is loaded."""
+"""Check a Hugging Face model folder before anything in it is loaded."""
 
 import json
 import re
@@ -11,10 +11,10 @@ from tutelage.errors import MemoryExhaustedError, ModelError
 from tutelage.system.system_errors import is_short_of_memory
 
 LONGEST_REASON = 300
-# Beside the weights, what this program, its libraries and its converters open of a model's folder, and what they may
-# open in another version.
+# Files beside the weights that this program, its libraries and its converters open, or may open in other
+# versions.
 OPENED = ("*.json", "*.jinja", "*.model", "additional_chat_templates/*.jinja")
-# Keys by which transformers opens another file than usual, and the file that they may name.
+# Keys that make transformers open a different file, and the one file name that is allowed.
 OTHER_FILES = {
     "transformers_weights": None,
     "configuration_files": "config.json",
@@ -24,7 +24,9 @@ SHARD_NAME = re.compile(r"[A-Za-z0-9._-]{1,116}\.safetensors")
 
 
 def check_model_folder(folder: Path, needs: Sequence[str] = ("config.json", "tokenizer.json")) -> list[Path]:
-    """The safetensors files of a whole model by name; ModelError if a part is missing or could run code."""
+    """Return the safetensors files of a complete model; raise ModelError if a part is missing or could run
+    code.
+    """
     check_no_code(folder)
     if (folder / "adapter_config.json").exists():
         raise ModelError(
@@ -40,7 +42,7 @@ def check_model_folder(folder: Path, needs: Sequence[str] = ("config.json", "tok
             )
     index, single = folder / "model.safetensors.index.json", folder / "model.safetensors"
     shards = _indexed_weights(index) if index.is_file() else []
-    # The loader, too, takes the single file where there are both.
+    # The loader also prefers the single file if both exist.
     weights = shards if shards and not single.is_file() else [single]
     missing = [file.name for file in weights if not file.is_file()]
     if missing:
@@ -53,16 +55,16 @@ def check_model_folder(folder: Path, needs: Sequence[str] = ("config.json", "tok
 
 
 def opened_files(folder: Path, weights: Sequence[Path]) -> list[Path]:
-    """Return the files that are opened of a whole model: weights, index, configurations, tokenizer and templates.
+    """Return all files of a model that are opened: weights, index, configuration, tokenizer and templates.
 
-    A file that the libraries would open if it were there counts once it is there.
+    Optional files are included if they exist.
     """
     named = {path for pattern in OPENED for path in folder.glob(pattern) if path.is_file()}
     return [*weights, *sorted(named - {*weights})]
 
 
 def check_no_code(folder: Path) -> None:
-    """Raise ModelError if anything in `folder` asks for code of its own, or for a file of somewhere else."""
+    """Raise ModelError if anything in `folder` requires custom code or a file from elsewhere."""
     _require_regular_files(folder)
     _check_links(folder)
     scripts = sorted(folder.rglob("*.py"))
@@ -87,7 +89,7 @@ def check_no_code(folder: Path) -> None:
 
 
 def _require_regular_files(folder: Path) -> None:
-    """Stop at pipes, sockets and devices: to read one may take forever, or never end."""
+    """Reject pipes, sockets and devices: reading one could block or never end."""
     for path in sorted(folder.rglob("*")):
         if path.exists() and not path.is_file() and not path.is_dir():
             raise ModelError(
@@ -97,9 +99,10 @@ def _require_regular_files(folder: Path) -> None:
 
 
 def _check_links(folder: Path) -> None:
-    """A link could bring any file of this machine into the run, as a chat template for one.
+    """Reject links that leave the folder: they could bring any file into the run, for example as a chat
+    template.
 
-    The hub's client keeps a model as links into a folder of blobs beside its snapshots.
+    The Hub client stores a model as links into a blobs folder beside its snapshots; those are allowed.
     """
     place = folder.resolve()
     inside = [place, *([place.parent.parent / "blobs"] if place.parent.name == "snapshots" else [])]
@@ -130,7 +133,7 @@ def _keys_of_other_files(value: Any) -> list[str]:
 
 
 def _objects_in(value: Any) -> Iterator[dict[str, Any]]:
-    """Give the objects of a JSON value, at any depth."""
+    """Yield all objects in a JSON value, at any depth."""
     waiting = [value]
     while waiting:
         value = waiting.pop()
@@ -142,7 +145,7 @@ def _objects_in(value: Any) -> Iterator[dict[str, Any]]:
 
 
 def read_json_file(path: Path) -> dict[str, Any]:
-    """The object in a model folder's JSON file; ModelError when there is none."""
+    """Read a JSON object from a model folder; raise ModelError if there is none."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as fault:
@@ -157,7 +160,7 @@ def read_json_file(path: Path) -> dict[str, Any]:
 
 
 def raise_if_short_of_memory(fault: Exception, what: str) -> None:
-    """Raise MemoryExhaustedError where a library could not read something for want of memory: nothing is damaged."""
+    """Raise MemoryExhaustedError if a library ran out of memory while reading; the file itself may be fine."""
     if is_short_of_memory(fault):
         reason = " ".join(str(fault).split())[:LONGEST_REASON].rstrip(".")
         raise MemoryExhaustedError(
@@ -169,7 +172,7 @@ def raise_if_short_of_memory(fault: Exception, what: str) -> None:
 
 @contextmanager
 def tuned_faults(folder: Path) -> Iterator[None]:
-    """Turn whatever goes wrong with what training left in a folder into one message that says how to have it again."""
+    """Turn any failure to load trained weights into one message that says how to restore them."""
     try:
         yield
     except MemoryExhaustedError:
@@ -177,7 +180,7 @@ def tuned_faults(folder: Path) -> Iterator[None]:
     except Exception as fault:  # a damaged folder can fail anywhere in the libraries
         reason = " ".join(str(fault).split())[:LONGEST_REASON].rstrip(".")
         raise_if_short_of_memory(fault, f"the tuned model in {folder}")
-        root = folder.parent if folder.name == "model" else folder.parent.parent  # or that of a checkpoint
+        root = folder.parent if folder.name == "model" else folder.parent.parent  # or of a checkpoint
         raise ModelError(
             "run.model_damaged",
             f"The tuned model in {folder} could not be loaded: {reason}. Restore the folder, or train again:"
@@ -186,12 +189,14 @@ def tuned_faults(folder: Path) -> Iterator[None]:
 
 
 def read_header(weights: Path) -> list[str]:
-    """The names of the tensors in a safetensors file; its library's fault where the file is not in its full length."""
+    """Return the tensor names in a safetensors file; the library's exception if the file is incomplete."""
     return list(read_shapes(weights))
 
 
 def read_shapes(weights: Path) -> dict[str, tuple[int, ...]]:
-    """The shape of each tensor in a safetensors file, from its header; its library's fault where it is damaged."""
+    """Return the shape of each tensor in a safetensors file from its header; the library's exception if it is
+    damaged.
+    """
     from safetensors import safe_open  # noqa: PLC0415 - only where weights are looked at
 
     with safe_open(weights, framework="numpy") as file:

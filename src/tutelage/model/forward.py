@@ -1,4 +1,4 @@
-"""The one door to the model: the log-probability of every supervised token of a prefix tree."""
+"""Compute the log-probability of every supervised token of a prefix tree; all runs of a model go through here."""
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -13,22 +13,22 @@ from tutelage.model.log_probs import frozen_head_log_probs, label_set_log_probs,
 from tutelage.model.tree_plan import plan_tree
 from tutelage.tree.prefix_tree import PrefixTree
 
-# A CPU makes the kernel of a product anew for every number of rows that it has not seen yet, which takes longer than
-# the product; so trees are filled up to a multiple of this. No node sees the filling, and nothing is read from it.
+# A CPU compiles a kernel for each new number of rows, which takes longer than the product itself. Trees are
+# therefore padded to a multiple of this; no real node attends to the padding, and its output is not read.
 NODES_MULTIPLE = 32
-# What is kept for the backward pass grows with the nodes, so longer work is cut into trees of at most this size.
+# Activations kept for the backward pass grow with the nodes, so more work is split into trees of this size.
 MAX_NODES = 2048
 
 
 @dataclass(frozen=True)
 class CausalModel:
-    """A model in memory, where it is, and the type of its matrix products.
+    """A loaded model with its device and the dtype of its matrix products.
 
-    `frozen_head` is set where the logits are nothing but the product of the body's output with a head that is not
-    trained; then they are never made whole. `fallback_reason` says why a model cannot be run over prefix trees; then
-    its examples are the rows of an ordinary padded batch, run through transformers' own attention. `label_sets`, (sets,
-    labels) bool, are what targets stand for where a text has several labels; the head then has a row for each label.
-    `most_nodes` bounds a tree with a backward pass.
+    `frozen_head` is set if the logits are just the product of the body's output and an untrained head; the full
+    logits are then never computed. `fallback_reason` says why a model cannot run on prefix trees; it then runs
+    on padded batches with transformers' own attention. `label_sets`, (sets, labels) bool, are the sets that
+    targets refer to if texts have several labels; the head then has one row per label. `most_nodes` limits the
+    size of a tree with a backward pass.
     """
 
     module: Any
@@ -45,16 +45,16 @@ class CausalModel:
         return self.fallback_reason is not None
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """Cast weights to the compute type on the fly, where the module keeps float32 masters of all of them."""
+        """Cast weights to the compute dtype on the fly if the module keeps all of them in float32."""
         if self.module.dtype == self.compute_dtype:
             return nullcontext()
         return torch.autocast(self.device.type, dtype=self.compute_dtype)
 
 
 def target_log_probs(model: CausalModel, tree: PrefixTree) -> torch.Tensor:
-    """Return the log-probability (nats) of every target of a tree: (targets,), at least float32.
+    """Return the log-probability (nats) of every target in a tree: (targets,), at least float32.
 
-    Only nodes that a target follows reach the head, once for each token that follows them.
+    Only nodes that predict a target reach the head, once per distinct target.
     """
     if model.is_padded:
         return padded_log_probs(model, tree)
@@ -73,9 +73,9 @@ def target_log_probs(model: CausalModel, tree: PrefixTree) -> torch.Tensor:
 
 
 def padded_log_probs(model: CausalModel, tree: PrefixTree, *, padding: int = 0) -> torch.Tensor:
-    """Return the same from the examples as rows of one batch, padded on the right, where no token sees it: (targets,).
+    """Return the same from a batch padded on the right, where the padding is never attended to: (targets,).
 
-    `padding` adds so many columns to what the longest row needs.
+    `padding` is the number of columns to add beyond the longest row.
     """
     ids = np.zeros((len(tree.paths), max(map(len, tree.paths)) + padding), dtype=np.int64)
     for row, path in enumerate(tree.paths):
@@ -90,15 +90,15 @@ def padded_log_probs(model: CausalModel, tree: PrefixTree, *, padding: int = 0) 
 
 
 def _of_logits(model: CausalModel, logits: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
-    """Return the log-probability of a token, a class or a set of labels a row: (rows,)."""
+    """Return the log-probability of one token, class or label set per row: (rows,)."""
     if model.label_sets is None:
         return log_probs_of(logits, ids)
     return label_set_log_probs(logits, model.label_sets[ids])
 
 
 def run_tree(model: CausalModel, tree: PrefixTree, *, logits_to_keep: torch.Tensor, use_cache: bool) -> Any:
-    """Run the model over the nodes of a tree as one packed row; `position_ids` are the depths."""
-    # A cache of the model's own making forgets nodes beyond a sliding window, which no single path reaches.
+    """Run the model on the nodes of a tree as one packed row; `position_ids` are the node depths."""
+    # The cache that a model creates drops nodes outside a sliding window, although no single path is that long.
     cache = {CACHE: DynamicCache()} if use_cache else {}
     with model.autocast():
         return model.module(
@@ -107,7 +107,7 @@ def run_tree(model: CausalModel, tree: PrefixTree, *, logits_to_keep: torch.Tens
 
 
 def undressed(module: Any) -> Any:
-    """Return the model under peft's wrapper; its adapted layers stay as they are."""
+    """Return the model inside peft's wrapper; its layers keep their adapters."""
     return module.get_base_model() if hasattr(module, "get_base_model") else module
 
 
@@ -124,7 +124,7 @@ def _inputs(model: CausalModel, tree: PrefixTree) -> dict[str, Any]:
 
 
 def _filled(tree: PrefixTree) -> PrefixTree:
-    """Add a path of nodes that belong to no example, up to the next multiple of NODES_MULTIPLE."""
+    """Pad a tree with a path of unused nodes, up to the next multiple of NODES_MULTIPLE."""
     nodes = len(tree.token_ids)
     missing = -nodes % NODES_MULTIPLE
     if not missing:

@@ -1,14 +1,14 @@
-"""Attention of a long run of nodes, and of new tokens to a cache, by torch's fused kernel for CPUs.
+"""Fused CPU attention for long runs of nodes, and for new tokens over a cache.
 
-The kernel never holds a matrix of scores.
+torch's kernel never stores the matrix of scores.
 
-A run is the sequence of new nodes of one path. Each of them sees the whole path before the run, and of the run what
-stands before it: two calls of the kernel. Beside its result the kernel returns the logarithm of the sum of the
-exponentials of each query's scores. These give the weight of each part in the joined result; in the backward pass each
-part is given the result and the logarithm of the whole.
+A run is the contiguous new nodes of one path. Each node attends to the whole path before the run and to the
+earlier nodes of the run, which takes two kernel calls. Besides its output, the kernel returns the log-sum-exp
+of each query's scores. These give the weight of each part in the combined output; in the backward pass, each
+part gets the combined output and its log-sum-exp.
 
-A new token sees its own row of the cache and, where there is one, the prefix that rows share: two calls again. They
-take the place of a dozen small operations, each of which waits for all threads.
+A new token attends to its own row of the cache and to the prefix that rows share, if there is one: again two
+calls. They replace a dozen small operations, each of which synchronizes all threads.
 """
 
 from dataclasses import dataclass
@@ -17,12 +17,14 @@ from functools import cache
 import torch
 
 _PROBED = (2, 40, 16)  # heads, nodes, size
-_TOLERANCE = 1e-4  # of float32 against plain attention; a wrong mask or scale is thousands of times that
+_TOLERANCE = (
+    1e-4  # float32 against plain attention; a wrong mask or scale is off by thousands of times as much
+)
 
 
 @dataclass(frozen=True)
 class Run:
-    """The new nodes of one path, and the nodes of the path before them, None where there are none."""
+    """The new nodes of a path, and the earlier nodes of that path (None if there are none)."""
 
     nodes: slice
     before: torch.Tensor | None  # (nodes before,)
@@ -31,7 +33,7 @@ class Run:
 def attend_in_run(
     run: Run, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *, scaling: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the mixed values of the run's nodes, (heads, own, size), and the logarithm of their sums, (heads, own).
+    """Return the attention output of the run's nodes, (heads, own, size), and its log-sum-exp, (heads, own).
 
     query: (heads, nodes, size); key and value: (key_heads, nodes, size).
     """
@@ -56,10 +58,10 @@ def run_backward(
     scaling: float,
     into: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
 ) -> None:
-    """Put the gradients of the run's queries into `into`, and add those of all keys and values that it reads.
+    """Write the query gradients of a run to `into`, and add the gradients of all keys and values that it reads.
 
-    All are of the whole tree: `gradient` and `mixed`, (heads, nodes, size), `log_sums`, (heads, nodes), and query, key
-    and value in `inputs` and `into`.
+    All tensors cover the whole tree: `gradient` and `mixed` are (heads, nodes, size), `log_sums` is (heads,
+    nodes), and `inputs` and `into` hold query, key and value.
     """
     query, key, value = inputs
     of_query, of_key, of_value = into
@@ -86,15 +88,16 @@ def attend_to_rows(
     scaling: float,
     shared: tuple[torch.Tensor, torch.Tensor] | None = None,
 ) -> torch.Tensor:
-    """Return what one new token of each row mixes, (rows, heads, size), from its row of a cache.
+    """Return the attention output, (rows, heads, size), of one new token per row over its row of a cache.
 
-    query: (rows, heads, size); key and value: (rows, key_heads, columns, size); seen: (rows, columns), those of the
-    shared prefix first, True where a token sees the column. A row sees at least one column of its own, and all of the
-    shared prefix, (key_heads, tokens, size), or none of it.
+    query: (rows, heads, size); key and value: (rows, key_heads, columns, size); seen: (rows, columns), True
+    where a token attends to the column, with the columns of the shared prefix first. shared: keys and values of
+    that prefix, (key_heads, tokens, size). A row attends to at least one column of its own, and to all or none
+    of the shared prefix.
     """
     kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
     rows, key_heads, size = len(query), key.shape[1], query.shape[-1]
-    by_key_head = query.view(rows, key_heads, -1, size)  # the heads of a key head are queries of one call
+    by_key_head = query.view(rows, key_heads, -1, size)  # heads of a key head: queries of one call
     group = by_key_head.shape[2]
     bias = torch.where(seen, 0.0, float("-inf")).to(query.dtype)[:, None, None]  # (rows, 1, 1, columns)
     own_bias = bias[..., bias.shape[-1] - key.shape[2] :].expand(-1, -1, group, -1)
@@ -106,7 +109,7 @@ def attend_to_rows(
         part[0].unflatten(1, (group, rows))
         for part in kernel(of_all, *(part[None] for part in shared), scale=scaling)
     )
-    # The share of the prefix: exp(a) / (exp(a) + exp(b)), 0 where a row does not follow it.
+    # Weight of the prefix: exp(a) / (exp(a) + exp(b)), or 0 if the row does not use it.
     log_ratio = log_sums_shared.permute(2, 0, 1).add(bias[..., 0]).sub_(log_sums)  # (rows, key_heads, group)
     share = log_ratio.sigmoid_()[..., None].to(own.dtype)
     return torch.lerp(own, of_shared.permute(2, 0, 1, 3), share).reshape(query.shape)
@@ -114,9 +117,9 @@ def attend_to_rows(
 
 @cache
 def has_fused_attention() -> bool:
-    """Tell whether torch's kernel is here and gives what plain attention gives, in both directions.
+    """Return whether torch's kernel is available and matches plain attention, forward and backward.
 
-    It is no public function of torch, and the parity check of a model need not reach it.
+    It is not a public function of torch, and a model's parity check may not exercise it.
     """
     with torch.autocast("cpu", enabled=False):
         return _agrees_with_plain_attention() and _agrees_over_rows()
@@ -147,11 +150,11 @@ def _agrees_over_rows() -> bool:
     heads, columns, size = _PROBED
     generator = torch.Generator().manual_seed(0)
     rows, shared = 3, columns // 2
-    query = torch.randn(heads, rows, size, generator=generator).transpose(0, 1)  # as a layer hands it over
+    query = torch.randn(heads, rows, size, generator=generator).transpose(0, 1)  # strides as in a layer
     key, value = (torch.randn(rows, 1, columns, size, generator=generator) for _ in range(2))
     key[:, :, :shared], value[:, :, :shared] = key[:1, :, :shared], value[:1, :, :shared]
     seen = torch.arange(columns) < torch.tensor([columns, shared + 1, columns - 3])[:, None]
-    seen[2, :shared] = False  # a row that does not follow the prefix
+    seen[2, :shared] = False  # a row that does not use the prefix
     held = key[0, :, :shared], value[0, :, :shared]
     try:
         found = attend_to_rows(
@@ -169,7 +172,7 @@ def _agrees_over_rows() -> bool:
 def _by_plain_attention(
     run: Run, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, gradient: torch.Tensor
 ) -> tuple[torch.Tensor, ...]:
-    """Return the mixed values of a run at the end of one path, and the gradients, from the whole matrix of scores."""
+    """Return the output of a run at the end of one path and its gradients, computed from the full score matrix."""
     inputs = [part.clone().requires_grad_() for part in (query, key, value)]
     seen = torch.ones(query.shape[1], query.shape[1], dtype=torch.bool).tril()
     scores = (0.5 * inputs[0] @ inputs[1].transpose(1, 2)).masked_fill(~seen, float("-inf"))
@@ -196,9 +199,9 @@ def _gradients(
     scaling: float,
     is_causal: bool,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return the gradients of queries, keys and values; those of keys and values in float32 at least.
+    """Return the gradients of query, key and value; those of key and value are at least float32.
 
-    `whole`: the mixed values over all keys of these queries, and the logarithm of the sums.
+    `whole` holds the attention output over all keys, and its log-sum-exp.
     """
     kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
     read = _as_read(query, key, value)
@@ -211,9 +214,9 @@ def _gradients(
 
 
 def _as_read(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """Return all three as the kernel reads them, (1, heads, nodes, size).
+    """Return query, key and value in the layout that the kernel expects, (1, heads, nodes, size).
 
-    It takes the numbers of a query to lie side by side and knows no groups of heads: keys and values are repeated.
+    The kernel requires contiguous queries and does not support grouped heads, so keys and values are repeated.
     """
     group = len(query) // len(key)
     return query.contiguous()[None], *(part.repeat_interleave(group, dim=0)[None] for part in (key, value))

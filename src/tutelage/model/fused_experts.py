@@ -1,6 +1,7 @@
-"""Files hold each expert of a mixture by itself, and transformers may load all of them as one parameter.
+"""Find the modules of a mixture of experts that can take an adapter.
 
-Peft puts an adapter on modules alone, so that a name which the files have may mean nothing in the loaded model.
+Files store each expert separately, but transformers may load them all as one parameter. peft only adapts
+modules, so a name in the files may not exist in the loaded model.
 """
 
 import re
@@ -16,15 +17,17 @@ EXPERT = re.compile(r"(.+\.)?experts\.\d+(\..+)?")
 def dimensions_of_loaded(
     folder: Path, names: Iterable[str], *, prefixes: Iterable[str]
 ) -> dict[str, int] | None:
-    """Return the dimensions of each module's weight as transformers builds the model; None where no expert is named.
+    """Return {module: dimensions of its weight} of the model that transformers builds; None if no expert is
+    named.
 
-    `names` are the modules in the files; an expert of theirs that is no module of the model has 0, as has a module that
-    peft takes no adapter for. None, too, where transformers cannot build the model, which loading it will say.
+    `names` are the modules in the files. Experts that are not modules of the loaded model, and modules of a
+    kind that peft cannot adapt, get 0. Also return None if transformers cannot build the model; loading it will
+    report why.
     """
     experts = [name for name in names if EXPERT.fullmatch(name)]
     if not experts:
         return None
-    import torch  # noqa: PLC0415 - seconds that other models need not take
+    import torch  # noqa: PLC0415 - takes seconds that other models do not need
     from transformers.pytorch_utils import Conv1D  # noqa: PLC0415 - as above
 
     try:

@@ -1,7 +1,7 @@
-"""Linear layers with their LoRA adapters as one autograd step, put on peft's own modules.
+"""Run linear layers and their LoRA adapters as one autograd step, patched onto peft's modules.
 
-Layers that read the same input (query, key and value; gate and up) become one product. Where a whole decoder layer runs
-as one step (decoder_layers.py) these are not asked; they serve every other family.
+Layers with the same input (query, key and value; gate and up) become one product. Models whose whole decoder
+layers are fused (decoder_layers.py) do not use this; it serves all other families.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,12 +11,12 @@ import torch
 
 from tutelage.model.linear_groups import GroupWeights, LinearGroup, is_plain, project, project_back
 
-# Sibling layers that read the same input, by their names in the Llama family and its many relatives.
+# Sibling layers with the same input, as named in Llama and its many relatives.
 SHARED_INPUTS = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 
 
 def fuse_adapters(module: torch.nn.Module, lora_linear: type[Any]) -> int:
-    """Give every plain layer of peft's LoRA class the fused forward; return how many, the others keep peft's own."""
+    """Give every plain LoRA layer the fused forward and return how many there are; the others keep peft's."""
     fused = 0
     for parent in list(module.modules()):
         plain = {
@@ -39,13 +39,13 @@ def _groups(names: set[str]) -> Iterator[tuple[str, ...]]:
 
 
 def group_of(layers: Sequence[Any]) -> LinearGroup:
-    """Return the group that layers run in already, or a new one; a second one would hold their weights again."""
+    """Return the existing group of these layers, or a new one; a second group would duplicate their weights."""
     group = getattr(layers[0].forward, "group", None)
     return group if group is not None and group.layers == list(layers) else LinearGroup(layers)
 
 
 class _SharedResults:
-    """The results of a group: the first layer called computes all, the others take their part."""
+    """The outputs of a group: the first layer that is called computes them all, and the others take theirs."""
 
     def __init__(self, group: LinearGroup) -> None:
         self.group = group
@@ -53,7 +53,7 @@ class _SharedResults:
         self._results: list[torch.Tensor | None] = []
 
     def take(self, place: int, x: torch.Tensor) -> torch.Tensor:
-        """Return the result of one layer, (…, out)."""
+        """Return the output of one layer, (…, out)."""
         if self._input is not x or self._results[place] is None:
             self._input = x
             self._results = [*self._compute(x)]
@@ -61,7 +61,7 @@ class _SharedResults:
         assert result is not None
         self._results[place] = None
         if not any(part is not None for part in self._results):
-            self._input = None  # nothing is kept longer than the layers take
+            self._input = None  # free the input once every layer has taken its output
         return result
 
     def _compute(self, x: torch.Tensor) -> Iterator[torch.Tensor]:
@@ -72,7 +72,7 @@ class _SharedResults:
 
 
 class _FusedForward:
-    """The forward of one layer; where peft's state has changed since, peft's own forward answers."""
+    """The fused forward of one layer; falls back to peft's own if the state of the adapter has changed."""
 
     def __init__(self, results: _SharedResults, place: int, own_forward: Any) -> None:
         self._results, self._place, self._own_forward = results, place, own_forward
@@ -82,7 +82,7 @@ class _FusedForward:
         return self._results.group
 
     def __call__(self, x: torch.Tensor, *arguments: Any, **options: Any) -> torch.Tensor:
-        # With autocast peft casts by itself.
+        # Under autocast, peft casts by itself.
         is_other = torch.is_autocast_enabled(x.device.type) or not self._results.group.is_as_built()
         if arguments or options or is_other:
             return self._own_forward(x, *arguments, **options)
@@ -90,7 +90,7 @@ class _FusedForward:
 
 
 class _LinearWithAdapters(torch.autograd.Function):
-    """The product of a group as one step; gradients for x, each A and each B."""
+    """The product of a group as one autograd step, with gradients for x, each A and each B."""
 
     @staticmethod
     def forward(

@@ -1,7 +1,8 @@
-"""Compares counts, lengths, offsets and names of a GGUF file with its size and tensors, before anything believes them.
+"""Check the counts, lengths, offsets and names in a GGUF file against its size and tensors before they are
+used.
 
-The package gguf believes them: an array that says it has 2**60 numbers is read past the end of the file for ever, and a
-model of a million blocks is built. The layout is that of the format's specification, docs/gguf.md of ggml.
+The gguf package trusts them: it reads an array that claims 2**60 numbers past the end of the file forever, and
+builds a model of a million blocks. For the layout, see the specification, docs/gguf.md in ggml.
 """
 
 import re
@@ -15,10 +16,10 @@ from typing import BinaryIO
 
 from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType, GGUFValueType
 
-_LARGEST_RANK = 4  # of a tensor, says the specification
-# Far more than any model has; reading so many takes less than a second.
+_LARGEST_RANK = 4  # of a tensor, from the specification
+# Far more than any model has; reading this many takes less than a second.
 _MOST_FACTS, _MOST_TENSORS, _MOST_TEXTS = 2**12, 2**16, 2**20
-_LONGEST_NAME = 2**16 - 1  # of a key, says the specification; tensors have shorter ones
+_LONGEST_NAME = 2**16 - 1  # of a key, from the specification; tensor names are shorter
 _DEFAULT_ALIGNMENT = 32
 _LAYOUTS = {
     GGUFValueType.UINT8: "<B",
@@ -39,13 +40,13 @@ _BLOCK = re.compile(r"blk\.(\d+)\.")
 @dataclass(frozen=True)
 class _Tensor:
     name: str
-    shape: tuple[int, ...]  # as the file has it, the fastest dimension first
-    begin: int  # in the data that follows the header
+    shape: tuple[int, ...]  # as in the file, fastest dimension first
+    begin: int  # offset in the data after the header
     end: int
 
 
 def check_gguf_bounds(gguf: Path) -> int:
-    """Return how many numbers the tensors of the file hold; ValueError where its header says what cannot be so."""
+    """Return the number of weights in the file; raise ValueError if its header is inconsistent."""
     size = gguf.stat().st_size
     with gguf.open("rb") as file:
         if file.read(4) != b"GGUF":
@@ -76,7 +77,9 @@ def _number(file: BinaryIO, layout: str) -> int:
 
 
 def _fitting(file: BinaryIO, size: int, count: int, each: int) -> int:
-    """Return the count where so many things of at least so many bytes can follow."""
+    """Return `count`; raise ValueError if the rest of the file cannot hold that many items of at least `each`
+    bytes.
+    """
     if count * each > size - file.tell():
         raise ValueError(
             f"{count:,} entries should follow byte {file.tell():,}, but the file has {size:,} bytes"
@@ -98,7 +101,7 @@ def _require_unique(what: str, names: Sequence[str]) -> None:
 
 
 def _read_facts(file: BinaryIO, size: int, count: int) -> dict[str, object]:
-    """Return numbers and texts by their keys, and of an array its length, as a list of one number."""
+    """Read the metadata as {key: number or text}; an array is represented by its length, in a list."""
     found: list[tuple[str, object]] = []
     for _ in range(count):
         name = _read_text(file, size, _LONGEST_NAME)
@@ -124,7 +127,7 @@ def _read_value(file: BinaryIO, size: int, kind: GGUFValueType) -> object:
         _skip_text(file, size)
         end = file.tell()
         if end - place > _LONGEST_NAME:
-            return None  # a template, which nothing is compared with
+            return None  # a chat template; it is not compared with anything
         file.seek(place)
         return _read_text(file, size, _LONGEST_NAME)
     if kind != GGUFValueType.ARRAY:
@@ -156,7 +159,7 @@ def _read_tensor(file: BinaryIO, size: int) -> _Tensor:
 
 
 def _check_overlaps(held: Sequence[_Tensor], begin: int, size: int, alignment: int) -> None:
-    """Stop where a tensor leaves the file, begins at an odd place, or shares bytes with another."""
+    """Raise ValueError if a tensor exceeds the file, is misaligned, or overlaps another."""
     in_order = sorted(held, key=lambda tensor: (tensor.begin, tensor.end))
     for tensor in in_order:
         if begin + tensor.end > size:
@@ -172,12 +175,12 @@ def _check_overlaps(held: Sequence[_Tensor], begin: int, size: int, alignment: i
 
 
 def _check_shapes(facts: Mapping[str, object], shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Stop where the metadata describes another model than the tensors are."""
+    """Raise ValueError if the metadata does not match the tensors."""
     family = facts.get("general.architecture")
 
     def claimed(key: str) -> int | None:
         value = facts.get(f"{family}.{key}")
-        if value is None or isinstance(value, list):  # a number for each layer is left to the loader
+        if value is None or isinstance(value, list):  # a number per layer is left to the loader
             return None
         if not isinstance(value, int) or not 0 < value < 2**31:
             raise ValueError(f"{family}.{key} is {value!r}")

@@ -1,4 +1,4 @@
-"""Turns a GGUF file into a Hugging Face folder: dequantised weights, and the tokenizer that llama.cpp has."""
+"""Convert a GGUF file to a Hugging Face folder with dequantized weights and the tokenizer of llama.cpp."""
 
 import contextlib
 import io
@@ -32,7 +32,7 @@ from tutelage.model.loading import quietly
 from tutelage.system.platforms import link_file
 from tutelage.system.storage import storage_faults
 
-# The tensors that the loader takes over, per architecture; it drops any other without a word.
+# The tensors that the loader reads, by architecture; it silently drops all others.
 _LLAMA_TENSOR = (
     r"(token_embd|output|output_norm)\.weight"
     r"|blk\.\d+\.(attn_norm|attn_q|attn_k|attn_v|attn_output|ffn_norm|ffn_gate|ffn_up|ffn_down)\.weight"
@@ -52,14 +52,14 @@ def _words(expression: str) -> list[pre_tokenizers.PreTokenizer]:
 
 _GPT2_WORDS = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
 
-# The expressions are those of the models' own tokenizer.json; llama.cpp has the same under these names.
+# The expressions come from the models' own tokenizer.json; llama.cpp uses these names for them.
 PRE_TOKENIZERS: dict[str, list[pre_tokenizers.PreTokenizer]] = {
     "gpt-2": [_GPT2_WORDS],
     "smollm": [pre_tokenizers.Digits(individual_digits=True), _GPT2_WORDS],
     "llama-bpe": _words(GPT4_WORDS),
     "qwen2": _words(QWEN2_WORDS),
 }
-# Here llama.cpp takes a word that is a token without merging, and adds bos unless the file says otherwise.
+# Here llama.cpp takes a word that is a token without merging, and adds bos unless the file says not to.
 WHOLE_WORDS_FIRST = {"llama-bpe"}
 BOS_BY_DEFAULT = {"llama-bpe"}
 
@@ -67,7 +67,7 @@ _REMEDY = "Set model.name_or_path to the model's Hugging Face folder with safete
 
 
 def convert_gguf(gguf: Path, folder: Path) -> None:
-    """Write `gguf` into `folder` as float32 safetensors, config and tokenizer; ModelError if unsupported."""
+    """Write `gguf` to `folder` as float32 safetensors, config and tokenizer; raise ModelError if unsupported."""
     with _naming_damage(gguf):
         weights = check_gguf_bounds(gguf)
         metadata = GGUFReader(gguf)
@@ -106,7 +106,7 @@ def _require_known_metadata(metadata: GGUFReader, gguf: Path) -> None:
     _require_supported(
         gguf, "tokenizer.ggml.pre", _field(metadata, "tokenizer.ggml.pre"), list(PRE_TOKENIZERS)
     )
-    # Scaled rotary positions stand in a tensor or in keys that the loader does not read.
+    # Scaled rotary positions are stored in a tensor or in keys that the loader does not read.
     scaling = f"{architecture}.rope.scaling.type"
     _require_supported(gguf, scaling, _field(metadata, scaling) or "none", ["none"])
     for key in ("tokens", "token_type", "merges", "eos_token_id"):
@@ -133,7 +133,7 @@ def _require_supported(gguf: Path, key: str, value: Any, supported: list[str]) -
 
 @contextlib.contextmanager
 def _alone(gguf: Path) -> Iterator[str]:
-    """Give a folder with `gguf` alone in it: a config.json or adapter beside it would be read instead."""
+    """Yield a folder that contains only `gguf`: a config.json or adapter beside it would be read instead."""
     with tempfile.TemporaryDirectory() as folder:
         link_file(Path(folder) / "model.gguf", gguf.resolve())
         yield folder
@@ -143,7 +143,7 @@ def _dequantise(folder: str, gguf: Path, *, weights: int) -> PreTrainedModel:
     with quietly():
         config = AutoConfig.from_pretrained(folder, gguf_file="model.gguf")
     _check_model_size(config, weights)
-    # The conversion's progress bar heeds no switch of transformers; it writes to standard error.
+    # The conversion's progress bar ignores transformers' settings and writes to standard error.
     with quietly(), contextlib.redirect_stderr(io.StringIO()):
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder,
@@ -163,8 +163,8 @@ def _dequantise(folder: str, gguf: Path, *, weights: int) -> PreTrainedModel:
 
 
 def _check_model_size(config: Any, weights: int) -> None:
-    """Raise ValueError where the metadata describes more weights than the file holds: they would be made up."""
-    # Each layer has more than one weight, so a number of layers that is too large need not be built to be found out.
+    """Raise ValueError if the metadata describes more weights than the file holds; the rest would be random."""
+    # Every layer has more than one weight, so an excessive layer count is caught without building the model.
     described = config.num_hidden_layers
     if described <= weights:
         with torch.device("meta"):
@@ -189,10 +189,10 @@ def _tokenizer(metadata: GGUFReader) -> PreTrainedTokenizerFast:
 
 
 def _byte_level_tokenizer(metadata: GGUFReader, pre: str, tokens: list[str]) -> Tokenizer:
-    """The tokenizer with the ids of llama.cpp.
+    """Return a tokenizer that produces the same ids as llama.cpp.
 
-    The one that transformers 5.23 builds from this file has others: it takes `smollm` for byte-level alone,
-    so that "\\n\\n1." is cut otherwise than in training, and adds GPT-2's own tokens where they are missing.
+    The one that transformers 5.23 builds from this file does not: it treats `smollm` as plain byte-level, so
+    that "\\n\\n1." is split differently than in training, and it adds missing special tokens of GPT-2.
     """
     tokenizer = Tokenizer(
         BPE(
@@ -220,12 +220,12 @@ def _pair(merge: str) -> tuple[str, str]:
 
 
 def missing_bytes(tokens: Iterable[str]) -> str:
-    """The bytes, spelled in the byte-level alphabet, that the vocabulary has no token for."""
+    """Return the bytes without a token in the vocabulary, in the byte-level alphabet."""
     return "".join(sorted(set(pre_tokenizers.ByteLevel.alphabet()) - set(tokens)))
 
 
 def kept_apart(letters: str) -> list[pre_tokenizers.PreTokenizer]:
-    """Cut at bytes that have no token: llama.cpp drops them after merging, tokenizers would before it."""
+    """Split at bytes that have no token: llama.cpp drops them after merging, tokenizers would before merging."""
     return [pre_tokenizers.Split(Regex(f"[{letters}]"), behavior="isolated")] if letters else []
 
 
@@ -236,7 +236,7 @@ def _named_tokens(metadata: GGUFReader, tokens: list[str]) -> dict[str, str]:
 
 
 def _generation_config(metadata: GGUFReader, tokenizer: PreTrainedTokenizerFast) -> GenerationConfig:
-    """Name every token at which llama.cpp ends an answer."""
+    """Return a generation config with every token that ends an answer in llama.cpp."""
     named = {_field(metadata, f"tokenizer.ggml.{role}_token_id") for role in ("eos", "eot", "eom")} - {None}
     ends = sorted(map(int, {*named, *ends_by_text(tokenizer).values()}))
     return GenerationConfig(

@@ -1,6 +1,6 @@
-"""Gradient checkpointing of transformers' own decoder layers, for the trees alone that are too long to be kept.
+"""Gradient checkpointing for transformers' own decoder layers, only for trees too long to keep all activations.
 
-The fused layers of the Llama kind do the same by themselves (layer_step.py).
+The fused layers of the Llama kind have their own (layer_step.py).
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ from tutelage.model.cache_name import CACHE
 
 
 def checkpoint_long_rows(module: Any) -> int:
-    """Let every decoder layer with a forward of transformers' own keep its input alone; return how many there are."""
+    """Checkpoint every decoder layer that has transformers' own forward, and return how many there are."""
     layers = [
         layer
         for layer in module.modules()
@@ -25,7 +25,7 @@ def checkpoint_long_rows(module: Any) -> int:
 
 
 class _CheckpointedForward:
-    """The forward of one layer, which is computed again in the backward pass where the tree of a call says so."""
+    """The forward of one layer, recomputed in the backward pass if the plan of the tree asks for it."""
 
     def __init__(self, own_forward: Any) -> None:
         self.own_forward = own_forward

@@ -1,7 +1,8 @@
-"""Models of the Hugging Face hub: fetched without code and pickles, and compared with the hashes that name their files.
+"""Fetch models from the Hugging Face Hub, without code or pickles, and verify them against the hashes in their
+names.
 
-The hub's client keeps each file as a blob whose name is its hash: SHA-256 of a large file, git's SHA-1 of a small one.
-It never compares the two again.
+The Hub client stores each file as a blob named after its hash: SHA-256 for large files, git's SHA-1 for small
+ones. It never checks them again.
 """
 
 import hashlib
@@ -20,13 +21,11 @@ WANTED: Mapping[str, Any] = {
 
 
 def snapshot_of(name: str, revision: str | None, progress: Callable[[str], None]) -> Path:
-    """Return the folder of a model of the hub, fetching what is not on this machine; FetchError if it cannot."""
+    """Return the folder of a Hub model and download missing files; raise FetchError if that fails."""
     from huggingface_hub import snapshot_download  # noqa: PLC0415 - a second that --help must not take
 
     progress(f"Looking for {name} on the Hub; files that are already here are not downloaded again.")
-    with suppress(
-        Exception
-    ):  # a size that cannot be learnt stops nothing; the fetch itself says what is wrong
+    with suppress(Exception):  # only a size for the message; real problems show in the download below
         files = snapshot_download(name, revision=revision, **WANTED, dry_run=True)
         missing = [file for file in files if file.will_download]
         if missing:
@@ -34,7 +33,7 @@ def snapshot_of(name: str, revision: str | None, progress: Callable[[str], None]
             progress(f"Downloading {name} from the Hub, once: {len(missing)} files, {megabytes:,.0f} MB.")
     try:
         return Path(snapshot_download(name, revision=revision, **WANTED))
-    except Exception as fault:  # the hub's client raises its own errors, its transport's and the system's
+    except Exception as fault:  # errors of the Hub client, its transport, and the system
         raise FetchError(
             "model.not_found",
             f"{name} was not found locally or on the Hub: {type(fault).__name__}:"
@@ -44,18 +43,16 @@ def snapshot_of(name: str, revision: str | None, progress: Callable[[str], None]
 
 
 def kept_snapshot_of(name: str, revision: str | None) -> Path | None:
-    """Return the folder of a model of the hub as it was last fetched, maybe in part; None where it never was."""
+    """Return the folder of a Hub model as last downloaded, possibly incomplete; None if it never was."""
     from huggingface_hub import snapshot_download  # noqa: PLC0415 - as above
 
-    with suppress(
-        Exception
-    ):  # the client has errors of its own, and what is damaged is found when it is opened
+    with suppress(Exception):  # the client has its own errors; damage is found when the files are opened
         return Path(snapshot_download(name, revision=revision, local_files_only=True, **WANTED))
     return None
 
 
 def files_unlike_their_names(files: Mapping[Path, str]) -> list[Path]:
-    """Return the files, given with their SHA-256, that do not match the hash in the name of their blob."""
+    """Return the files whose SHA-256, given as values, does not match the hash in the name of their blob."""
     return [path for path, sha256 in files.items() if not _matches(path.resolve(), sha256)]
 
 
@@ -64,7 +61,7 @@ def _matches(blob: Path, sha256: str) -> bool:
         return blob.name == sha256
     if re.fullmatch(r"[0-9a-f]{40}", blob.name):
         content = blob.read_bytes()
-        # Git's own name of a file, which is no protection and needs none here.
+        # Git's name for a file; it is not used as protection here.
         return (
             hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
             == blob.name
@@ -73,7 +70,7 @@ def _matches(blob: Path, sha256: str) -> bool:
 
 
 def fetch_again(name: str, folder: Path, files: Collection[Path], progress: Callable[[str], None]) -> None:
-    """Fetch damaged files of a snapshot again, at the commit that the snapshot is named after."""
+    """Download damaged files of a snapshot again, at the commit that names the snapshot."""
     from huggingface_hub import snapshot_download  # noqa: PLC0415 - as above
 
     names = sorted(file.name for file in files)
@@ -90,7 +87,7 @@ def fetch_again(name: str, folder: Path, files: Collection[Path], progress: Call
 
 
 def last_meaningful_line(text: str) -> str:
-    """Return the line of a program's output that says most, without addresses, which may carry a password."""
+    """Return the most informative line of a program's output, without URLs, which may contain a password."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     errors = [line for line in lines if line.lower().startswith("error")]
     last = (errors or lines or ["no reason was given"])[-1].removeprefix("ERROR: ").rstrip(".")

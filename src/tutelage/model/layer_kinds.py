@@ -1,7 +1,8 @@
-"""Which layers of a model a prefix tree cannot share: those that see more of the tokens before than attention does.
+"""Find the layers that a prefix tree cannot share, because they see earlier tokens other than through
+attention.
 
-A recurrent layer, linear attention or a convolution reads the nodes in the order in which they are packed, so that one
-branch leaks into the next. How far that shows depends on the weights; what kind of layer it is does not.
+Recurrent layers, linear attention and convolutions read the nodes in packed order, so one branch leaks into the
+next. Its visible effect depends on the weights, so layers are recognized by kind instead.
 """
 
 import re
@@ -9,7 +10,7 @@ from typing import Any
 
 import torch
 
-# transformers' names in config.json, old and new, of layers that attend to all tokens before, or hold no attention.
+# Names in config.json, old and new, for layers that attend to all earlier tokens, or have no attention.
 ATTENDING = {
     "full_attention",
     "attention",
@@ -31,17 +32,18 @@ NAMED_AFTER = re.compile(
 
 
 def can_exchange_attention(module: Any) -> bool:
-    """Tell whether transformers lets another attention stand in; Bloom, with ALiBi in its own code, takes no other.
+    """Return whether transformers can replace the model's attention; Bloom, with ALiBi in its own code, does
+    not allow it.
 
-    Such a model runs over a tree as over one long row, and with small weights that hardly shows.
+    Such a model would run over a tree as if it were one long row, which is hard to notice with small weights.
     """
     return bool(type(module)._can_set_attn_implementation())
 
 
 def layers_beyond_attention(module: Any) -> str | None:
-    """Name the kind of a model's layers that is not attention over its own path; None where there is none.
+    """Return the kind of layer that is not attention over its own path, or None if there is none.
 
-    Told by config.json, by a cache that keeps a state, and by the modules' classes.
+    It is recognized by config.json, by a stateful cache, or by the class of a module.
     """
     for key in KIND_KEYS:
         kinds = getattr(module.config, key, None) or ()

@@ -1,8 +1,8 @@
-"""One decoder layer of the Llama kind: its values, and its slopes written out.
+"""One fused decoder layer of the Llama kind, with its backward pass written out.
 
     x ─ norm ─ query, key, value ─ rotate ─ attend ─ output ─ + x ─ norm ─ gate, up ─ silu(gate) * up ─ down ─ + ─
 
-What can be written in place is, what is cheap is made anew, and nothing is kept that the slopes do not need.
+It works in place where possible, recomputes what is cheap, and keeps only what the backward pass needs.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,13 +16,14 @@ from tutelage.model.linear_groups import GroupWeights, LinearGroup, complete, pr
 from tutelage.model.tree_attention import attend_over_tree, tree_backward
 from tutelage.model.tree_plan import TreePlan
 
-# From queries (heads, tokens, size), keys and values (key_heads, tokens, size) to the mixed values and what is kept.
+# Takes queries (heads, tokens, size) and keys and values (key_heads, tokens, size); returns the output and what
+# to keep.
 Attention = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor | None]]
 
 
 @dataclass(frozen=True)
 class LayerParts:
-    """The parts of a decoder layer, by what they read."""
+    """The modules and sizes of a decoder layer; linear layers are grouped by their input."""
 
     layer: Any
     groups: tuple[LinearGroup, ...]  # query-key-value, output, gate-up, down
@@ -40,7 +41,7 @@ class LayerParts:
         return [master for group in self.groups for master in group.masters]
 
     def weights(self, masters: Sequence[torch.Tensor]) -> list[GroupWeights]:
-        """Return the weights of each group; `masters` are those of all groups, one after the other."""
+        """Return the weights of each group; `masters` is the concatenation of all groups' masters."""
         found, begin = [], 0
         for group in self.groups:
             end = begin + len(group.masters)
@@ -50,10 +51,10 @@ class LayerParts:
 
 
 class DecoderLayer(torch.autograd.Function):
-    """A whole decoder layer over a tree as one step; gradients for its input and for every A and B."""
+    """A whole decoder layer over a tree as one autograd step, with gradients for its input and every A and B."""
 
     @staticmethod
-    def forward(  # noqa: PLR0917 - autograd hands all of them over by place
+    def forward(  # noqa: PLR0917 - autograd passes them by position
         context: Any,
         x: torch.Tensor,  # (nodes, hidden)
         cos: torch.Tensor,  # (nodes, size)
@@ -64,7 +65,8 @@ class DecoderLayer(torch.autograd.Function):
     ) -> torch.Tensor:
         groups = parts.weights(masters)
         result, kept = _run_over_tree(x, cos=cos, sin=sin, parts=parts, groups=groups, plan=plan)
-        # Of a layer that is computed again, a long run's attention is most of the time and little of the memory.
+        # Keep the attention of long runs even if the layer is recomputed: it takes most of the time and little
+        # memory.
         of_attention = (kept.mixed, kept.of_attention) if plan.runs else ()
         context.save_for_backward(cos, sin, *(kept if plan.keeps_layers else (x, *of_attention)))
         context.plan, context.parts, context.groups = plan, parts, groups
@@ -99,7 +101,7 @@ def _run_over_tree(
     attended: Attention | None = None,
 ) -> tuple[torch.Tensor, "Kept"]:
     attention = attended or partial(attend_over_tree, scaling=parts.scaling, plan=plan)
-    # The workspace lives as long as the pass; what is not kept is better let go of by itself.
+    # The workspace lives until the backward pass; tensors that are not kept should be freed one by one.
     empty = partial(plan.workspace.empty, dtype=x.dtype) if plan.keeps_layers else x.new_empty
     return run_layer(x, cos=cos, sin=sin, parts=parts, groups=groups, attention=attention, empty=empty)
 
@@ -107,26 +109,26 @@ def _run_over_tree(
 def _attended_before(
     mixed: torch.Tensor, of_attention: torch.Tensor, parts: LayerParts, *_: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return what the attention of an earlier pass over the same queries, keys and values gave."""
+    """Return the attention output of an earlier pass over the same queries, keys and values."""
     return _by_head(mixed, parts), of_attention
 
 
 class Kept(NamedTuple):
-    """What the slopes of a layer need; what a group of linear layers read is widened by its product with A."""
+    """What the backward pass of a layer needs; inputs of linear groups are extended by their product with A."""
 
     x: torch.Tensor  # (tokens, hidden)
-    first_scale: torch.Tensor  # (tokens, 1) of the norm before the attention
-    first: torch.Tensor  # (tokens, hidden + ranks) what query, key and value read
+    first_scale: torch.Tensor  # (tokens, 1) of the norm before attention
+    first: torch.Tensor  # (tokens, hidden + ranks) input of query, key and value
     query_key: torch.Tensor  # (heads + key_heads, tokens, size), rotated
     value: torch.Tensor  # (key_heads, tokens, size)
-    of_attention: torch.Tensor | None  # what its slopes need beside the mixed values
-    mixed: torch.Tensor  # (tokens, heads * size + ranks) what the output reads
-    middle: torch.Tensor  # (tokens, hidden) after the attention
+    of_attention: torch.Tensor | None  # for the backward pass of attention, besides its output
+    mixed: torch.Tensor  # (tokens, heads * size + ranks) input of the output projection
+    middle: torch.Tensor  # (tokens, hidden) after attention
     second_scale: torch.Tensor
-    second: torch.Tensor  # (tokens, hidden + ranks) what gate and up read
+    second: torch.Tensor  # (tokens, hidden + ranks) input of gate and up
     gate_up: torch.Tensor  # (tokens, 2 * inner)
     opened: torch.Tensor  # (tokens, inner) silu of the gate
-    product_inner: torch.Tensor  # (tokens, ranks) what down reads is opened * up, and this
+    product_inner: torch.Tensor  # (tokens, ranks) the input of down is opened * up, extended by this
 
 
 def run_layer(
@@ -139,9 +141,10 @@ def run_layer(
     attention: Attention,
     empty: Callable[..., torch.Tensor],
 ) -> tuple[torch.Tensor, Kept]:
-    """Return the output of a layer, (tokens, hidden), and what its slopes need; cos and sin: (tokens, size).
+    """Run a layer; return its output, (tokens, hidden), and what its backward pass needs.
 
-    `empty` gives the memory for what is kept, by its shape; the output is not in it.
+    cos and sin: (tokens, size). `empty(*shape)` allocates memory for what is kept; the output is allocated
+    separately.
     """
     inputs, output, gate_and_up, down = groups
     (tokens, hidden), rotated = x.shape, parts.heads + parts.key_heads
@@ -163,7 +166,7 @@ def run_layer(
     product = x.new_empty(tokens, down.weight.shape[1])
     torch.mul(opened, up, out=product[:, : gate.shape[1]])
     result = project(complete(product, down), down).add_(middle)
-    product_inner = product[:, gate.shape[1] :].clone()  # so that the rest of it is let go of
+    product_inner = product[:, gate.shape[1] :].clone()  # a copy, so that the rest of `product` is freed
     kept = Kept(
         x, first_scale, first, query_key, value, of_attention, mixed,
         middle, second_scale, second, gate_up, opened, product_inner,
@@ -181,7 +184,7 @@ def layer_backward(
     groups: Sequence[GroupWeights],
     plan: TreePlan,
 ) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """Return the gradients of the input of a layer and of all masters, group after group."""
+    """Return the gradients of the layer's input and of all masters, in the order of the groups."""
     inputs, output, gate_and_up, down = groups
     hidden = kept.x.shape[1]
     gate, up = kept.gate_up.chunk(2, dim=1)
@@ -212,17 +215,17 @@ def layer_backward(
 
 
 def _by_head(mixed: torch.Tensor, parts: LayerParts) -> torch.Tensor:
-    """Return the mixed values in [mixed | anything] as (heads, tokens, size)."""
+    """Return a view of the attention output in [mixed | inner] as (heads, tokens, size)."""
     return mixed[:, : parts.heads * parts.size].unflatten(1, (parts.heads, parts.size)).transpose(0, 1)
 
 
 def _parted(widened: torch.Tensor, ins: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Part [x | x A^T], (tokens, in + ranks), into its two."""
+    """Split [x | x A^T], (tokens, in + ranks), into its two parts."""
     return widened[:, :ins], widened[:, ins:]
 
 
 def rms_norm(x: torch.Tensor, weight: torch.Tensor, epsilon: float, *, out: torch.Tensor) -> torch.Tensor:
-    """Put x * scale * weight into `out`, (tokens, hidden); return scale = 1 / sqrt(mean(x^2) + epsilon)."""
+    """Write x * scale * weight to `out`, (tokens, hidden); return scale = 1 / sqrt(mean(x^2) + epsilon)."""
     wide = torch.promote_types(x.dtype, torch.float32)
     norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=wide)
     scale = norm.square_().div_(x.shape[-1]).add_(epsilon).rsqrt_()
@@ -233,7 +236,7 @@ def rms_norm(x: torch.Tensor, weight: torch.Tensor, epsilon: float, *, out: torc
 def rms_norm_back(
     gradient: torch.Tensor, x: torch.Tensor, weight: torch.Tensor, scale: torch.Tensor
 ) -> torch.Tensor:
-    """Return the gradient of x: with n = x * scale and g = gradient * weight, it is scale * (g - n * mean(g * n))."""
+    """Return the gradient of x: scale * (g - n * mean(g * n)), with n = x * scale and g = gradient * weight."""
     normed = x * scale
     inner = (gradient * weight).to(normed.dtype)
     mean = (inner * normed).mean(dim=-1, keepdim=True)
@@ -241,7 +244,9 @@ def rms_norm_back(
 
 
 def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, *, out: torch.Tensor) -> torch.Tensor:
-    """Turn the halves (a, b) of every head to (a cos - b sin, b cos + a sin): (heads, tokens, size), into `out`."""
+    """Rotate the halves (a, b) of every head to (a cos - b sin, b cos + a sin), (heads, tokens, size), into
+    `out`.
+    """
     turned = torch.mul(x, cos, out=out)
     half = x.shape[-1] // 2
     turned[..., :half].addcmul_(x[..., half:], sin[:, :half], value=-1)
@@ -250,7 +255,7 @@ def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, *, out: torch.
 
 
 def rotate_back(gradient: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-    """Return the gradient of what was rotated."""
+    """Return the gradient of the input of `rotate`."""
     turned = gradient * cos
     half = gradient.shape[-1] // 2
     turned[..., :half].addcmul_(gradient[..., half:], sin[:, half:])

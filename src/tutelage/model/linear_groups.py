@@ -1,13 +1,14 @@
-"""Linear layers that read the same input, with their LoRA adapters, as one product; values and slopes.
+"""Run linear layers with the same input, and their LoRA adapters, as one product, forward and backward.
 
-peft computes `W x + scaling * B (A x)` layer by layer in separate steps and casts the input to the adapter's float32
-and the result back, which on a CPU costs as much as the base itself. Here the weights are stacked, and B stands in
-spare columns beside them, so that one product makes base and adapter, and one both of their slopes:
+peft computes `W x + scaling * B (A x)` layer by layer in separate steps, and casts the input to the adapter's
+float32 and the result back, which on a CPU costs as much as the base layer itself. Here the weights are
+stacked, with B in extra columns beside them, so that one product computes base and adapter, and one product
+both of their gradients:
 
-    [x | A x] [W | B]^T        W and B of each layer below those of the one before; B on the diagonal, else 0
+    [x | A x] [W | B]^T        W and B of all layers stacked; B on the diagonal, 0 elsewhere
 
-The float32 masters are cast to the type of the base, and no gradient of a frozen weight is ever formed. Creating,
-saving, loading and merging adapters stay peft's.
+The float32 masters are cast to the dtype of the base, and gradients of frozen weights are never computed. peft
+still creates, saves, loads and merges the adapters.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,13 +21,15 @@ from torch.nn.functional import linear
 
 from tutelage.system.autotune import has_bfloat16_products
 
-# Up to so many rows a packed weight is faster; beyond, packing it anew is lost in the product.
+# A packed weight is faster up to this many rows; beyond it, packing costs little compared with the product.
 FEW_ROWS = 160
 
 
 @dataclass(frozen=True)
 class Adapter:
-    """One layer's part of a group: its rows of the weights, which are its columns of the result, and its ranks."""
+    """The part of one adapted layer in a group: its rows of the weights, equal to its output columns, and its
+    ranks.
+    """
 
     rows: slice
     ranks: slice
@@ -34,18 +37,18 @@ class Adapter:
 
 @dataclass(frozen=True)
 class GroupWeights:
-    """What a product with a group takes; `down` holds every scaled A, one above the other."""
+    """The operands of a group's product; `down` stacks every scaled A."""
 
     weight: torch.Tensor  # (outs, in + ranks), W beside B
     bias: torch.Tensor | None  # (outs,)
     down: torch.Tensor | None  # (ranks, in)
-    scales: torch.Tensor | None  # (ranks, 1), in the type of the masters
+    scales: torch.Tensor | None  # (ranks, 1), in the dtype of the masters
     adapters: tuple[Adapter, ...]
-    packed: torch.Tensor | None = None  # the weight once more, as the kernel for a few rows reads it
+    packed: torch.Tensor | None = None  # the weight again, in the layout of the kernel for few rows
 
 
 class LinearGroup:
-    """Frozen linear layers that read the same input; each is plain or has one plain LoRA adapter of peft's."""
+    """Frozen linear layers with the same input; each is plain or has one plain LoRA adapter of peft."""
 
     def __init__(self, layers: Sequence[Any]) -> None:
         self.layers = list(layers)
@@ -56,28 +59,28 @@ class LinearGroup:
             if hasattr(layer, "lora_A")
         ]
         self._weight: torch.Tensor | None = None
-        self._fixed: tuple[Any, GroupWeights] | None = None  # of frozen adapters, and their state
+        self._fixed: tuple[Any, GroupWeights] | None = None  # (state, weights) of frozen adapters
 
     @property
     def masters(self) -> list[torch.Tensor]:
-        """Every A, (rank, in), then every B, (out, rank): the parameters that are trained."""
+        """Every A, (rank, in), then every B, (out, rank): the trained parameters."""
         downs = [layer.lora_A[name].weight for _, layer, name in self.adapted]
         return downs + [layer.lora_B[name].weight for _, layer, name in self.adapted]
 
     def is_as_built(self) -> bool:
-        """Tell whether peft's state is still the one that the group was made for."""
+        """Return whether the state of peft is still the one that the group was built for."""
         return all(
             not layer.disable_adapters and not layer.merged and layer.active_adapters == [name]
             for _, layer, name in self.adapted
         )
 
     def weights(self, masters: Sequence[torch.Tensor]) -> GroupWeights:
-        """Return the stacked weights with the adapters as they are now, cast to their type."""
+        """Return the stacked weights with the current adapters, cast to their dtype."""
         weight = self._joined_weight()
         if any(master.requires_grad for master in masters):
             self._fixed = None
             return self._made(weight, masters)
-        # Adapters that are not trained rarely change, and an answer asks for them once a token.
+        # Frozen adapters rarely change, but generation asks for them once per token.
         state = (weight.data_ptr(), *((master.data_ptr(), master._version) for master in masters))
         if self._fixed is None or self._fixed[0] != state:
             made = self._made(weight, masters)
@@ -94,7 +97,7 @@ class LinearGroup:
                 for down, (_, layer, name) in zip(downs, self.adapted, strict=True)
             ]
         )
-        # The scale sits in A, so that neither B nor its gradient needs a pass of its own.
+        # Put the scale into A, so that B and its gradient need no extra pass.
         down = (torch.cat(list(downs)) * scales).to(weight.dtype)
         adapters = tuple(self._adapters(downs, ups))
         spare = weight[:, down.shape[1] :]  # (outs, ranks)
@@ -110,7 +113,9 @@ class LinearGroup:
             rank += len(down)
 
     def _joined_weight(self) -> torch.Tensor:
-        """Return the base weights one above the other, and room for B beside them; the layers' own become views."""
+        """Return the stacked base weights with room for B beside them; the layers' own weights become views of
+        it.
+        """
         weights = [base.weight for base in self.bases]
         if len(weights) == 1 and not self.adapted:
             return weights[0]
@@ -139,7 +144,7 @@ class LinearGroup:
 
 
 def is_plain(layer: Any) -> bool:
-    """Tell whether a layer is just a frozen `W x`, with or without scaled B A: no dropout, DoRA or merged weights."""
+    """Return whether a layer is a frozen `W x`, optionally with scaled B A: no dropout, DoRA or merged weights."""
     base = getattr(layer, "base_layer", layer)
     if type(base) is not torch.nn.Linear or base.weight.requires_grad:
         return False
@@ -162,7 +167,9 @@ def _has_one_plain_adapter(layer: Any) -> bool:
 
 
 def _are_parts(weights: list[torch.Tensor], whole: torch.Tensor) -> bool:
-    """Tell whether the weights still lie one after the other in `whole`; moving or casting a model parts them."""
+    """Return whether the weights are still consecutive parts of `whole`; moving or casting a model separates
+    them.
+    """
     address = whole.data_ptr()
     for weight in weights:
         if weight.data_ptr() != address or weight.dtype != whole.dtype:
@@ -172,9 +179,9 @@ def _are_parts(weights: list[torch.Tensor], whole: torch.Tensor) -> bool:
 
 
 def _packed(weight: torch.Tensor) -> torch.Tensor | None:
-    """Return a weight in the order in which the CPU's bfloat16 kernel reads it; None where that does not run.
+    """Return a weight in the layout of the CPU's bfloat16 kernel, or None if that kernel is unavailable.
 
-    A product puts its weight into that order by itself each time, which for a few rows takes a third of it.
+    Otherwise every product repacks its weight, which takes a third of its time for few rows.
     """
     is_taken = weight.device.type == "cpu" and weight.dtype == torch.bfloat16
     if not is_taken or weight.requires_grad or not has_bfloat16_products():
@@ -183,7 +190,7 @@ def _packed(weight: torch.Tensor) -> torch.Tensor | None:
 
 
 def complete(widened: torch.Tensor, group: GroupWeights) -> torch.Tensor:
-    """Turn [x | anything] into [x | x A^T], which is what a group reads: (tokens, in + ranks), in place."""
+    """Turn [x | anything] into [x | x A^T], the input of a group: (tokens, in + ranks), in place."""
     if group.down is not None:
         ins = group.down.shape[1]
         torch.mm(widened[:, :ins], group.down.t(), out=widened[:, ins:])
@@ -204,9 +211,9 @@ def project(widened: torch.Tensor, group: GroupWeights, *, out: torch.Tensor | N
 def project_back(
     gradient: torch.Tensor, x: torch.Tensor, inner: torch.Tensor, group: GroupWeights
 ) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """Return the gradients of x, (tokens, in), and of every master, A before B, in the masters' own type.
+    """Return the gradients of x, (tokens, in), and of every master, A before B, in the dtype of the masters.
 
-    x: (tokens, in), inner: x A^T, (tokens, ranks); together they are what the group read.
+    x: (tokens, in); inner: x A^T, (tokens, ranks). Together they are the input of the group.
     """
     through = gradient @ group.weight  # (tokens, in + ranks)
     if group.down is None or group.scales is None:

@@ -1,4 +1,4 @@
-"""Loads tokenizers and models from local folders; torch and transformers are imported when one is loaded."""
+"""Load tokenizers and models from local folders; torch and transformers are imported on first use."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-# How families name the longest sequence their positions reach.
+# Names of the longest supported sequence in different model families.
 CONTEXT_KEYS = (
     "max_position_embeddings",
     "n_positions",
@@ -26,17 +26,18 @@ CONTEXT_KEYS = (
     "seq_length",
     "max_seq_len",
 )
-# Of address space, what is left to the libraries that end the process where they get none.
+# Address space left for libraries that end the process when an allocation fails.
 SPARE_BYTES = 100_000_000
-# Biases that fall with the distance (ALiBi) have no last position; this is what Bloom was trained on.
+# Biases that decrease with distance (ALiBi) have no last position; Bloom was trained on this length.
 ALIBI_CONTEXT = 2048
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
-    """The tokenizer that the folder's tokenizer.json describes, to the letter; ModelError when there is none.
+    """Return the tokenizer exactly as the folder's tokenizer.json describes it; raise ModelError if there is
+    none.
 
-    AutoTokenizer would rebuild some classes from the vocabulary alone, with a pre-tokenizer of its own: a
-    SmolLM2 folder that says GPT2Tokenizer would get its digits split otherwise than in training.
+    AutoTokenizer would rebuild some classes from the vocabulary alone, with their own pre-tokenizer: for a
+    SmolLM2 folder that names GPT2Tokenizer, digits would be split differently than in training.
     """
     check_no_code(folder)
     if not (folder / "tokenizer.json").is_file():
@@ -47,7 +48,7 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
         tokenizer = PreTrainedTokenizerFast.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
         )
-    # Rows are held against the context by name and number; transformers would print a line of its own beside that.
+    # Long rows are reported by file and row number; transformers would add a warning of its own.
     tokenizer.deprecation_warnings["sequence-length-is-longer-than-the-specified-maximum"] = True
     return tokenizer
 
@@ -58,8 +59,10 @@ _ONE_AT_A_TIME = threading.RLock()
 def load_model(
     folder: Path, *, dtype: torch.dtype, device: torch.device, attention: str = "sdpa"
 ) -> PreTrainedModel:
-    """The causal model in `folder` as `dtype` on `device`, in evaluation mode; ModelError if damaged."""
-    check_model_folder(folder, needs=["config.json"])  # a checkpoint has no tokenizer, and needs none here
+    """Load the causal model in `folder` as `dtype` on `device`, in evaluation mode; raise ModelError if
+    damaged.
+    """
+    check_model_folder(folder, needs=["config.json"])  # a checkpoint has no tokenizer and needs none here
     _require_memory(folder, bytes_per_weight=dtype.itemsize)
     with quietly(), _loading_faults(folder, "model"):
         from transformers import AutoModelForCausalLM  # noqa: PLC0415 - seconds that --help must not take
@@ -74,7 +77,7 @@ def load_model(
             output_loading_info=True,
         )
     model, report = loaded
-    # transformers would go on with random numbers in their place.
+    # transformers would initialize them randomly and continue.
     if report["missing_keys"]:
         raise ModelError(
             "model.weights_missing",
@@ -86,9 +89,9 @@ def load_model(
 
 
 def _require_memory(folder: Path, *, bytes_per_weight: int) -> None:
-    """Stop where the memory does not hold a model: Rust and C++ end the process at an allocation that fails."""
+    """Raise MemoryExhaustedError if a model does not fit: in Rust and C++ a failed allocation ends the process."""
     weights, files = weights_in(folder) * bytes_per_weight, _bytes_of_weights(folder)
-    # While they are read, the files are mapped beside the weights.
+    # While they are read, the files are mapped in addition to the weights.
     wanted = {
         "memory": (weights, available_memory_bytes()),
         "address space": (files + weights + SPARE_BYTES, address_space_left()),
@@ -104,7 +107,7 @@ def _require_memory(folder: Path, *, bytes_per_weight: int) -> None:
 
 
 def weights_in(folder: Path) -> int:
-    """Return how many weights a model's folder holds."""
+    """Return the number of weights in a model folder."""
     config = (folder / "config.json").read_text(encoding="utf-8")
     is_half = '"bfloat16"' in config or '"float16"' in config
     return _bytes_of_weights(folder) // (2 if is_half else 4)
@@ -115,9 +118,9 @@ def _bytes_of_weights(folder: Path) -> int:
 
 
 def _generate_greedily(model: PreTrainedModel) -> None:
-    """Leave of a generation config what tokens mean alone: what is trained is neither asked nor saved with the rest.
+    """Keep only the token roles of the generation config, because it is saved along with the trained model.
 
-    A penalty for repetitions would stay in what is saved, and some settings cannot be saved without sampling.
+    A repetition penalty would remain in the saved model, and some settings cannot be saved without sampling.
     """
     from transformers import GenerationConfig  # noqa: PLC0415 - seconds that --help must not take
 
@@ -128,10 +131,11 @@ def _generate_greedily(model: PreTrainedModel) -> None:
 
 
 def load_as_anyone(folder: Path, *, base: Path) -> tuple[Any, Any]:
-    """The tokenizer in `folder` and the float32 model in `base`, as the card of an export says to load them.
+    """Load the tokenizer in `folder` and the float32 model in `base`, in the way the model card of an export
+    describes.
 
-    Nothing of this project stands between the weights and transformers, so that what is found holds for other programs.
-    The tokenizer is that of the file: for a qwen2 AutoTokenizer takes Qwen2's own cuts, whatever tokenizer.json says.
+    Only transformers is used, so the results hold for other programs. The tokenizer is the exception: for
+    qwen2, AutoTokenizer splits text as Qwen2 does, whatever tokenizer.json says, so the file itself is loaded.
     """
     import torch  # noqa: PLC0415 - seconds that --help must not take
     from transformers import AutoModelForCausalLM, GenerationConfig  # noqa: PLC0415 - as above
@@ -140,13 +144,15 @@ def load_as_anyone(folder: Path, *, base: Path) -> tuple[Any, Any]:
     model = AutoModelForCausalLM.from_pretrained(
         base, dtype=torch.float32, local_files_only=True, trust_remote_code=False
     )
-    if base != folder:  # an adapter brings its own, and its base has another
+    if base != folder:  # an adapter has its own, different from that of the base
         model.generation_config = GenerationConfig.from_pretrained(folder, local_files_only=True)
     return tokenizer, model.eval()
 
 
 def model_without_weights(folder: Path) -> PreTrainedModel:
-    """The causal model that the folder's config.json describes, on no device and without memory for its weights."""
+    """Build the causal model described by the folder's config.json on the meta device, without memory for
+    weights.
+    """
     check_model_folder(folder, needs=["config.json"])
     config = load_config(folder)
     with quietly(), _loading_faults(folder, "configuration"):
@@ -158,7 +164,7 @@ def model_without_weights(folder: Path) -> PreTrainedModel:
 
 
 def load_config(folder: Path) -> Any:
-    """The configuration of a model folder as transformers reads it."""
+    """Return the configuration of a model folder as transformers reads it."""
     from transformers import AutoConfig  # noqa: PLC0415 - seconds that --help must not take
 
     with quietly(), _loading_faults(folder, "configuration"):
@@ -166,7 +172,7 @@ def load_config(folder: Path) -> Any:
 
 
 def has_sequence_classifier(family: str) -> bool:
-    """Whether transformers has a model for sequence classification of a family, by its model_type."""
+    """Return whether transformers has a sequence classification model for a family, given by its model_type."""
     from transformers.models.auto.modeling_auto import (  # noqa: PLC0415 - only where one is asked for
         MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES,
     )
@@ -175,7 +181,7 @@ def has_sequence_classifier(family: str) -> bool:
 
 
 def new_sequence_classifier(config: Any) -> Any:
-    """transformers' model for sequence classification of a configuration, in float32; its weights are yet to come."""
+    """Return a float32 sequence classification model for a configuration; its weights are not loaded yet."""
     import torch  # noqa: PLC0415 - seconds that --help must not take
     from transformers import AutoModelForSequenceClassification  # noqa: PLC0415 - as above
 
@@ -183,11 +189,12 @@ def new_sequence_classifier(config: Any) -> Any:
 
 
 def context_length(folder: Path) -> int:
-    """The longest sequence, in tokens, that the model in `folder` takes; ModelError if it does not say."""
+    """Return the longest sequence, in tokens, that the model in `folder` supports; raise ModelError if unknown."""
     config = read_json_file(folder / "config.json")
     for key in CONTEXT_KEYS:
         if isinstance(config.get(key), int):
-            # Within its window a model attends to all before it, as the tree does; beyond, the two would differ.
+            # Up to the window, the model attends to all earlier tokens, like the tree; beyond it the two would
+            # differ.
             window = config.get("sliding_window") if config.get("use_sliding_window", True) else None
             return min(config[key], window or config[key], _steady_positions(config) or config[key])
     if config.get("alibi") or config.get("model_type") == "bloom":
@@ -200,9 +207,10 @@ def context_length(folder: Path) -> int:
 
 
 def _steady_positions(config: dict[str, Any]) -> int | None:
-    """Return up to which length a token's position does not depend on the rows beside it; None where it never does.
+    """Return the length up to which positions do not depend on other rows in the batch; None if there is no
+    limit.
 
-    Beyond it the positions of `longrope` are scaled by the longest row of a batch, those before the longest too.
+    Beyond it, `longrope` scales all positions of a batch by its longest row, even those before the limit.
     """
     rotary = config.get("rope_parameters") or config.get("rope_scaling") or {}
     if rotary.get("rope_type", rotary.get("type")) not in ("longrope", "su"):
@@ -213,7 +221,7 @@ def _steady_positions(config: dict[str, Any]) -> int | None:
 
 
 def vocabulary_size(folder: Path) -> int:
-    """How many token ids, from 0 on, the model in `folder` has weights for; ModelError if it does not say."""
+    """Return the number of token ids that the model in `folder` has weights for; raise ModelError if unknown."""
     path = folder / "config.json"
     size = read_json_file(path).get("vocab_size")
     if not isinstance(size, int):
@@ -226,9 +234,9 @@ def vocabulary_size(folder: Path) -> int:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Silence the progress bars and the advice of transformers; faults still come as exceptions.
+    """Suppress progress bars and advice from transformers; errors are still raised.
 
-    One thread at a time: that state is the process's, and so is what `from_pretrained` does to `tie_weights` meanwhile.
+    Only one thread at a time: the setting is global, and so is what `from_pretrained` does to `tie_weights`.
     """
     from transformers.utils import logging  # noqa: PLC0415 - seconds that --help must not take
 

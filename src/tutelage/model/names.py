@@ -1,4 +1,4 @@
-"""What the text of model.name_or_path can mean: the default model, a folder or GGUF file, or a model of the hub."""
+"""Interpret model.name_or_path: the default model, a folder, a GGUF file, or a Hub id."""
 
 import re
 from pathlib import Path
@@ -13,10 +13,10 @@ HUB_ID = re.compile(
 
 
 def absolute_name(name: str, recorded: str | None = None) -> str:
-    """Return the name under which a run keeps its model: of a folder or file the absolute path.
+    """Return the name under which a run records its model: an absolute path for a folder or file.
 
-    So a command from another folder finds it. What the run has `recorded` as a path stays one when nothing is there any
-    more: `models/my` would be looked up on the hub.
+    Commands in other folders can then find it. A path that the run has `recorded` stays a path even if nothing
+    is there any more; otherwise `models/my` would be looked up on the Hub.
     """
     if name == DEFAULT_MODEL:
         return name
@@ -26,11 +26,11 @@ def absolute_name(name: str, recorded: str | None = None) -> str:
 
 
 def path_of(name: str) -> Path:
-    """Return the path that a name would be; ModelError where no file system takes it."""
+    """Return the name as a path; raise ModelError if the file system rejects it."""
     try:
         path = Path(name).expanduser()
         path.exists()
-    except (OSError, RuntimeError) as fault:  # too long a name, or the home of nobody
+    except (OSError, RuntimeError) as fault:  # too long, or the home of an unknown user
         told = getattr(fault, "strerror", None) or str(fault).rstrip(".")
         raise ModelError(
             "model.malformed_path", f"model.name_or_path is not a valid path: {told}. Fix it."
@@ -47,7 +47,7 @@ def is_hub_id(name: str) -> bool:
 
 
 def require_file_or_folder(path: Path) -> None:
-    """Stop at a pipe, a socket, a device or another file, whose name could be that of a hub model too."""
+    """Raise ModelError if the path is a pipe, a socket, a device or another kind of file."""
     if path.exists():
         what = "a file but not GGUF" if path.is_file() else "a pipe, a socket or a device"
         raise ModelError(
@@ -57,7 +57,7 @@ def require_file_or_folder(path: Path) -> None:
 
 
 def what_was_tried(name_or_path: str) -> str:
-    """Return the message about a name that means nothing, with the one that was probably meant."""
+    """Return the message for an unknown name, with a suggestion."""
     near = nearest(name_or_path, [DEFAULT_MODEL], cutoff=0.5)
     meant = did_you_mean(near and f"`{near}`")
     return (

@@ -1,7 +1,7 @@
-"""Prove on real examples, before the first step, that this model may be run over prefix trees, or else padded rows.
+"""Check on real examples, before the first step, that a model may run on prefix trees, or else on padded rows.
 
-In float32 or better, whatever the type that the model is kept in: in bfloat16 rounding hides what would be trained
-wrongly. docs/decisions/0041-parity-in-float32.md says where the limits come from.
+The check runs in float32 or better, whatever the dtype of the model: rounding in bfloat16 would hide errors.
+For the tolerances, see docs/decisions/0041-parity-in-float32.md.
 """
 
 from collections.abc import Sequence
@@ -17,17 +17,17 @@ from tutelage.system.runtime import is_out_of_memory
 from tutelage.tree.examples import Example
 from tutelage.tree.prefix_tree import merge
 
-# Mean difference in nats per token. In a float64 model transformers' norms and its own softmax go through float32.
+# Mean difference in nats per token. Even in a float64 model, transformers' norms and softmax use float32.
 TOLERANCE = {torch.float64: 1e-5, torch.float32: 6e-5}
-# Largest difference at any token of a branch when another branch is exchanged for one of the same shape.
+# Largest difference at any token of a branch when another branch is replaced by one of the same shape.
 ISOLATION = {torch.float64: 1e-5, torch.float32: 1e-4}
 
 
 @torch.no_grad()
 def check_parity(model: CausalModel, probes: Sequence[Example]) -> None:
-    """Compare the model as it is run with its own attention on one example at a time; ModelError where they differ.
+    """Compare the model with its own attention on one example at a time.
 
-    MemoryExhaustedError where the memory does not hold that.
+    Raise ModelError if they differ, and MemoryExhaustedError if the check does not fit in memory.
     """
     model.module.eval()
     name = type(model.module).__name__
@@ -47,7 +47,7 @@ def check_parity(model: CausalModel, probes: Sequence[Example]) -> None:
         )
     wide = torch.promote_types(model.module.dtype, torch.float32)
     checked = replace(model, compute_dtype=wide)
-    merged = merge(probes)  # not below: what fails here is no fault of the model
+    merged = merge(probes)  # outside the try: an error here is not the model's
     try:
         with in_float32(model.module):
             found = target_log_probs(checked, merged)
@@ -79,9 +79,10 @@ def check_parity(model: CausalModel, probes: Sequence[Example]) -> None:
 
 
 def largest_leak(model: CausalModel, probes: Sequence[Example]) -> float:
-    """Return how far the log-probabilities of one branch move at most, in nats, when others have other tokens.
+    """Return the largest change (nats) in one branch's log-probabilities when the tokens of other branches
+    change.
 
-    Other branches leave the first half way; one stands before it in the tree, and one behind it.
+    The other branches fork off in the middle of the first; one comes before it in the tree, and one after it.
     """
     vocabulary = model.module.get_input_embeddings().num_embeddings
     probe = max(probes, key=lambda probe: len(probe.ids))
@@ -100,7 +101,7 @@ def largest_leak(model: CausalModel, probes: Sequence[Example]) -> float:
 
 @torch.no_grad()
 def one_at_a_time_log_probs(model: CausalModel, examples: Sequence[Example]) -> list[torch.Tensor]:
-    """Return the supervised log-probabilities of each example, by transformers' own attention and causal mask."""
+    """Return the supervised log-probabilities of each example with transformers' own attention and causal mask."""
     module = model.module
     attention = module.config._attn_implementation
     module.set_attn_implementation("eager")

@@ -1,6 +1,6 @@
-"""The tokenizer that a run kept beside its weights, read without transformers, which takes longer than all else there.
+"""Read the tokenizer saved with a run without importing transformers, which would take most of the time.
 
-It has what rendering prompts and decoding answers ask of a tokenizer, under transformers' names.
+It provides what rendering prompts and decoding answers need, under the names of transformers.
 """
 
 from dataclasses import dataclass
@@ -15,16 +15,16 @@ ROLES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_t
 
 
 def read_kept_tokenizer(folder: Path) -> "KeptTokenizer | None":
-    """Return the tokenizer that transformers saved in `folder`; None where it says what is not read here.
+    """Return the tokenizer that transformers saved in `folder`; None if it uses features not supported here.
 
-    Whoever asks has to compare its text with the one that is known to be right.
+    Callers must compare its text with a known correct one.
     """
     template = folder / "chat_template.jinja"
     try:
         settings = read_json_file(folder / "tokenizer_config.json")
         core = Tokenizer.from_file(str(folder / "tokenizer.json"))
         chat_template = template.read_text(encoding="utf-8") if template.is_file() else None
-    except Exception:  # of whatever kind: what is damaged is not the right one either
+    except Exception:  # any error: a damaged tokenizer is not the right one either
         return None
     named = {role: settings[role] for role in ROLES if settings.get(role) is not None}
     if not all(isinstance(token, str) for token in named.values()) or _says_more(folder, settings, core):
@@ -33,7 +33,7 @@ def read_kept_tokenizer(folder: Path) -> "KeptTokenizer | None":
 
 
 def _says_more(folder: Path, settings: dict[str, Any], core: Tokenizer) -> bool:
-    """Tell whether there is a control token with another role, a second template, or a step after decoding."""
+    """Return whether there are special tokens with other roles, more templates, or a cleanup after decoding."""
     others = {name for name in settings if name.endswith("_token")} - {
         *ROLES,
         "add_bos_token",
@@ -46,7 +46,7 @@ def _says_more(folder: Path, settings: dict[str, Any], core: Tokenizer) -> bool:
 
 @dataclass(frozen=True)
 class KeptTokenizer:
-    """A tokenizer with the tokens that have a role, by the role, and the chat template of its model."""
+    """A tokenizer with its special tokens, by role, and its chat template."""
 
     backend_tokenizer: Tokenizer
     special_tokens_map: dict[str, str]

@@ -1,4 +1,4 @@
-"""Where the memory is short: the same work again in smaller parts, which changes no result but its rounding."""
+"""Retry work in smaller parts when memory runs out; results change only by rounding."""
 
 import gc
 from collections.abc import Callable, Sequence
@@ -18,16 +18,16 @@ WAY_OUT = (
 
 
 def in_parts(items: Sequence[Item], work: Callable[[Sequence[Item]], None]) -> None:
-    """Do the work on all items at once, or where the memory does not hold that, on one half after the other.
+    """Process all items at once, or in halves if that runs out of memory.
 
-    What fails has left nothing behind. MemoryExhaustedError where one item alone is too much.
+    Failed work must leave nothing behind. Raise MemoryExhaustedError if a single item does not fit.
     """
     try:
         work(items)
         return
     except (MemoryError, RuntimeError) as fault:
         raise_if_smallest(fault, is_smallest=len(items) == 1, what="one row")
-    release_memory()  # outside the handler, where the fault no longer holds what the failed work had allocated
+    release_memory()  # outside the handler: there, the exception would keep the failed work's memory alive
     middle = len(items) // 2
     in_parts(items[:middle], work)
     in_parts(items[middle:], work)
@@ -36,7 +36,7 @@ def in_parts(items: Sequence[Item], work: Callable[[Sequence[Item]], None]) -> N
 def in_smaller_batches(
     work: Callable[[int], Result], size: int, *, what: str, way_out: str = WAY_OUT
 ) -> Result:
-    """Do the work with batches of a size, halved until the memory holds them."""
+    """Run `work(size)`, and halve the batch size until it fits in memory."""
     while True:
         try:
             return work(size)
@@ -47,7 +47,7 @@ def in_smaller_batches(
 
 
 def raise_if_smallest(fault: BaseException, *, is_smallest: bool, what: str, way_out: str = WAY_OUT) -> None:
-    """Raise a fault that is not of the memory, and MemoryExhaustedError where nothing smaller is left to try."""
+    """Re-raise a fault that is not about memory; raise MemoryExhaustedError if nothing smaller can be tried."""
     if not is_out_of_memory(fault):
         raise fault
     if is_smallest:
@@ -57,12 +57,12 @@ def raise_if_smallest(fault: BaseException, *, is_smallest: bool, what: str, way
 
 
 def release_memory() -> None:
-    """Give back what nobody holds any more."""
+    """Free memory that is no longer referenced."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 
 
 def first_line(fault: BaseException) -> str:
-    """Return what a fault says, in one line without its full stop."""
+    """Return the first line of an exception's message, without a final period."""
     return (str(fault) or type(fault).__name__).split("\n")[0].rstrip(".")

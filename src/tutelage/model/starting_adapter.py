@@ -1,7 +1,7 @@
-"""A LoRA adapter in PEFT format that a training goes on with: what it says of itself, checked before it is loaded.
+"""Read and check a LoRA adapter in PEFT format to continue training from, before it is loaded.
 
-Only its configuration and the header of its weights are read, without torch. Whatever would compute something else than
-plain LoRA is refused by the name of its field.
+Only its configuration and the header of its weights are read, without torch. Anything other than plain LoRA is
+rejected, and the error names the field.
 """
 
 import hashlib
@@ -18,9 +18,9 @@ from tutelage.model.folders import raise_if_short_of_memory, read_header, read_j
 from tutelage.system.storage import MANIFEST, file_sha256
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
-# The settings that decide what an adapter computes; the others of [adapter] are about its training.
+# The settings that determine what an adapter computes; the others in [adapter] concern its training.
 OWN_SETTINGS = ("r", "lora_alpha", "target_modules")
-# Fields that change nothing of what plain LoRA computes with the weights beside them.
+# Fields that do not affect what plain LoRA computes from the weights.
 WITHOUT_EFFECT = (
     "task_type",
     "auto_mapping",
@@ -28,24 +28,24 @@ WITHOUT_EFFECT = (
     "base_model_name_or_path",
     "revision",
     "inference_mode",
-    "lora_dropout",  # of the training that is over
+    "lora_dropout",  # of the earlier training
     "fan_in_fan_out",  # follows from the base model's layers
-    "megatron_core",  # names a package, and says nothing without megatron_config
-    "qalora_group_size",  # says nothing without use_qalora
+    "megatron_core",  # has no effect without megatron_config
+    "qalora_group_size",  # has no effect without use_qalora
     "peft_type",
     *OWN_SETTINGS,
 )
-# Ways to begin that leave the base model's weights alone.
+# Initializations that leave the weights of the base model unchanged.
 PLAIN_BEGINNINGS = ("gaussian", "orthogonal")
 LONGEST_REASON = 200
 
 
 @dataclass(frozen=True)
 class StartingAdapter:
-    """An adapter on this machine; `sha256` names its weights and what decides how they are used.
+    """An adapter on this machine; `sha256` identifies its weights and configuration.
 
-    Of a run's adapter `base_sha256` is the identity of its base model, and `prompt` the prompt style of its rows; both
-    are None of a folder that does not tell. `named_base` is what the adapter says that it was trained on, if anything.
+    For the adapter of a run, `base_sha256` is the fingerprint of its base model and `prompt` the prompt style
+    of its rows; otherwise they are None. `named_base` is the base model that the adapter names, if any.
     """
 
     folder: Path
@@ -58,12 +58,12 @@ class StartingAdapter:
 
     @property
     def base_name(self) -> str:
-        """The base model as messages name it."""
+        """The base model's name for messages."""
         return self.named_base or "an unnamed base model"
 
 
 def read_adapter(folder: Path, name: str) -> StartingAdapter:
-    """Read what a folder in PEFT format says of its adapter; ModelError where it is not whole or no plain LoRA."""
+    """Read an adapter in PEFT format; raise ModelError if it is incomplete or not plain LoRA."""
     for part in (CONFIG, WEIGHTS):
         if not (folder / part).is_file():
             raise ModelError(
@@ -75,7 +75,7 @@ def read_adapter(folder: Path, name: str) -> StartingAdapter:
     _require_lora(config, name)
     try:
         read_header(folder / WEIGHTS)
-    except Exception as fault:  # the library has faults of its own, and of the system
+    except Exception as fault:  # the library's own errors, and the system's
         raise_if_short_of_memory(fault, f"the header of {folder / WEIGHTS}")
         reason = " ".join(str(fault).split())[:LONGEST_REASON].rstrip(".")
         raise _damaged(folder, f"{WEIGHTS} cannot be read: {reason}") from fault
@@ -92,7 +92,7 @@ def read_adapter(folder: Path, name: str) -> StartingAdapter:
 
 
 def check_adapter_unchanged(adapter: StartingAdapter) -> None:
-    """Read an adapter again; ModelError where it is no longer what it was when the command began."""
+    """Read an adapter again; raise ModelError if it has changed since the command started."""
     if read_adapter(adapter.folder, adapter.name).sha256 != adapter.sha256:
         raise _damaged(adapter.folder, "it has changed since this command started")
 
@@ -122,12 +122,12 @@ def _require_lora(config: Mapping[str, Any], name: str) -> None:
 
 
 def _is_plain(field: str, value: Any) -> bool:
-    """Tell whether a field says nothing; one that this version does not know has to be empty."""
+    """Return whether a field has no effect; unknown fields must be empty."""
     if field == "init_lora_weights":
         return isinstance(value, bool) or value in PLAIN_BEGINNINGS
     if isinstance(value, str | list | dict):
         return value in ("none", [], {})
-    return value is None or value is False  # 0 is neither: it can be the number of a layer
+    return value is None or value is False  # not 0: that can be a layer number
 
 
 def _settings_of(config: Mapping[str, Any], folder: Path) -> AdapterSettings:
@@ -140,7 +140,7 @@ def _settings_of(config: Mapping[str, Any], folder: Path) -> AdapterSettings:
 
 
 def _check_manifest(folder: Path, hashes: Mapping[str, str]) -> None:
-    """Compare an adapter with the manifest that Tutelage wrote beside it, if it did."""
+    """Compare an adapter with the manifest that Tutelage wrote beside it, if there is one."""
     if not (folder / MANIFEST).is_file():
         return
     named = read_json_file(folder / MANIFEST).get("files")

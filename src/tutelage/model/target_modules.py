@@ -1,7 +1,7 @@
-"""Checks that every name in adapter.target_modules fits a model, from the headers of its weight files alone.
+"""Check that every name in adapter.target_modules fits a model, using only the headers of its weight files.
 
-The names are those of peft: in a list each is a whole module name or its ending after a dot, and a single text is a
-regular expression that matches a whole module name.
+Names work as in peft: each name in a list is a whole module name or its suffix after a dot; a single string is
+a regular expression that matches a whole module name.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -19,23 +19,25 @@ from tutelage.model.folders import (
 from tutelage.model.fused_experts import dimensions_of_loaded
 from tutelage.text.patterns import PatternTimeoutError, compile_pattern
 
-# Files of a bare body name its modules without the prefix that a model with a head gives them.
+# Weight files of a body without a head lack the prefix that modules have in the full model.
 BODY_PREFIXES = ("model.", "transformer.", "gpt_neox.", "backbone.")
-HEAD = "lm_head"  # is not in the files of a model whose head shares the embeddings' weights
+HEAD = "lm_head"  # absent from files if the head is tied to the embedding
 EMBEDDINGS_AND_HEADS = (HEAD, "wte", "head", "output", "tok_embeddings")
 LONGEST_REASON = 200
 NAMES_LISTED = 40
 
 
 def check_targets_of_folder(folder: Path, tuning: Tuning) -> None:
-    """Stop where adapter.target_modules does not fit the model in a folder; of its weights only headers are read."""
+    """Raise RecipeError if adapter.target_modules does not fit the model in a folder; only weight headers are
+    read.
+    """
     if not tuning.is_lora or tuning.adapter.target_modules == ALL_LINEAR:
         return
     shapes: dict[str, tuple[int, ...]] = {}
     for weights in check_model_folder(folder, needs=["config.json"]):
         try:
             shapes |= read_shapes(weights)
-        except Exception as fault:  # the library has faults of its own, and of the system
+        except Exception as fault:  # the library's own errors, and the system's
             raise_if_short_of_memory(fault, f"the headers of {weights}")
             reason = " ".join(str(fault).split())[:LONGEST_REASON].rstrip(".")
             raise ModelError(
@@ -53,7 +55,7 @@ def check_targets_of_folder(folder: Path, tuning: Tuning) -> None:
             for end in range(1, len(parts))
             if (container := ".".join(parts[:end])) not in of_modules
         }
-    # Where experts are loaded as one parameter, the names in the files are not those of the modules.
+    # If experts are loaded as one parameter, the names in the files differ from the module names.
     dimensions = dimensions_of_loaded(folder, dimensions, prefixes=("", *BODY_PREFIXES)) or dimensions
     tied = _tied_modules(folder, of_modules)
     dimensions |= dict.fromkeys(tied, 2)
@@ -61,7 +63,7 @@ def check_targets_of_folder(folder: Path, tuning: Tuning) -> None:
 
 
 def _tied_modules(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> set[str]:
-    """Return the embeddings of a model whose head shares their weights, and that head; nothing of another model."""
+    """Return the embedding and head if they share weights, else an empty set."""
     config = read_json_file(folder / "config.json")
     config = {**config, **(config.get("text_config") or {})}
     of_vocabulary = {
@@ -74,7 +76,7 @@ def _tied_modules(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> set[st
 
 
 def _is_embedding_or_head(name: str) -> bool:
-    """Tell by the name; another matrix may have as many rows as the vocabulary has tokens."""
+    """Decide by name; other matrices can also have as many rows as the vocabulary."""
     last = name.rsplit(".", 1)[-1]
     return last in EMBEDDINGS_AND_HEADS or ("embed" in last and "position" not in last)
 
@@ -86,10 +88,11 @@ def check_targets(
     tied: Collection[str],
     prefixes: Collection[str] = ("",),
 ) -> list[str]:
-    """Return the modules that match; stop where a target matches none, or one that cannot take an adapter.
+    """Return the matching modules; raise RecipeError if a target matches none, or one that cannot take an
+    adapter.
 
-    `dimensions` are those of the weight of each module, 0 without one; `tied` are the embeddings and the head that
-    share their weights; `prefixes` are those that a module may have before its name here.
+    `dimensions` holds the number of dimensions of each module's weight, or 0 if it has none. `tied` are the
+    embedding and the head if they share weights. `prefixes` may precede a module's name in the loaded model.
     """
 
     def fail(code: str, what: str) -> NoReturn:

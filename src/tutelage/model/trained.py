@@ -1,4 +1,4 @@
-"""The model that a training left: its base, its weights, and what has to be known to open either."""
+"""A trained model: its base, its weights, and everything needed to load them."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A base model and the `weights` that were trained on it, a folder; both are loaded when they are opened."""
+    """A base model and the folder with its trained `weights`; both are loaded on demand."""
 
     recipe: Recipe
     source: ModelSource
     preparation: Preparation
     training: TrainingResult
     weights: Path
-    name: str = ""  # of its run, for messages
+    name: str = ""  # of the run, for messages
 
     @property
     def dtype(self) -> str:
-        """The dtype of the recipe, or for `auto` the one that the training took."""
+        """The dtype of the recipe, or with `auto` the one chosen in training."""
         return self.training.dtype if self.recipe.training.dtype == "auto" else self.recipe.training.dtype
 
     def load_base(self, device: torch.device | None = None, dtype: torch.dtype | None = None) -> CausalModel:
-        """Load the model as it was before the training, on the device and in the dtype of the training by default."""
+        """Load the model as it was before training, by default on the device and in the dtype of training."""
         from tutelage.model.assembly import load_base  # noqa: PLC0415
         from tutelage.system.runtime import choose_device, choose_inference_dtype  # noqa: PLC0415
 
@@ -42,13 +42,13 @@ class TrainedModel:
         return load_base(self.source, device, dtype, fallback_reason=self.training.fallback_reason)
 
     def load_tuned(self, base: CausalModel) -> CausalModel:
-        """Put the trained weights on a base that is open, which is the fine-tuned model from then on."""
+        """Load the trained weights onto `base`, which becomes the fine-tuned model."""
         from tutelage.model.assembly import load_tuned  # noqa: PLC0415
 
         return load_tuned(base, self.weights, self.recipe.tuning)
 
     def check(self) -> None:
-        """Stop where the weights are not as the training wrote them; StorageError or ModelError."""
+        """Raise StorageError or ModelError if the weights are not the ones that training wrote."""
         from tutelage.model.assembly import check_checksums  # noqa: PLC0415
 
         check_checksums(self.weights, self.recipe.tuning)

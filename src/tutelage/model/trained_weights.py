@@ -1,4 +1,4 @@
-"""Weights that are trained in place under a head for classes, and are written alone, by their names."""
+"""Save and load the weights that are trained in place under a class head."""
 
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,9 @@ WEIGHTS = "trained_weights.safetensors"
 
 
 def trained_weights(module: Any, tuning: Tuning) -> dict[str, torch.nn.Parameter]:
-    """Return what is trained of a model by its name: every weight, or the last blocks, the last norm and the head.
+    """Return the trained weights by name: all of them, or the last blocks, the last norm and the head.
 
-    ModelError where nothing in the model can be told to be its blocks.
+    Raise ModelError if the blocks of the model cannot be identified.
     """
     everything = dict(module.named_parameters())
     if tuning.method == "full":
@@ -27,7 +27,7 @@ def trained_weights(module: Any, tuning: Tuning) -> dict[str, torch.nn.Parameter
 
 
 def _last_parts(body: Any, tuning: Tuning) -> list[torch.nn.Module]:
-    """Return the last blocks, and what the body computes after them, which is a norm; of no block neither."""
+    """Return the last blocks and the norm after them; nothing if no block is trained."""
     if not tuning.last_blocks:
         return []
     parts = list(body.children())
@@ -42,13 +42,13 @@ def _last_parts(body: Any, tuning: Tuning) -> list[torch.nn.Module]:
 
 
 def save_weights(module: Any, folder: Path, tuning: Tuning) -> None:
-    """Write what is trained, in the type that it has."""
+    """Write the trained weights in their dtype."""
     weights = {name: weight.detach() for name, weight in trained_weights(module, tuning).items()}
     save_file({name: weight.contiguous() for name, weight in weights.items()}, folder / WEIGHTS)
 
 
 def load_weights(module: Any, folder: Path, tuning: Tuning) -> None:
-    """Give a model what `save_weights` wrote, to the bit where it has the same type."""
+    """Load the weights that `save_weights` wrote; they are bit-identical if the dtype is the same."""
     with tuned_faults(folder):
         saved, own = load_file(folder / WEIGHTS), trained_weights(module, tuning)
         if {name: weight.shape for name, weight in saved.items()} != {
@@ -61,7 +61,7 @@ def load_weights(module: Any, folder: Path, tuning: Tuning) -> None:
 
 
 def check_weights(folder: Path) -> None:
-    """Stop where the file is missing or cut short; only its header is read."""
+    """Raise ModelError if the file is missing or truncated; only its header is read."""
     with tuned_faults(folder):
         if not (folder / WEIGHTS).is_file():
             raise FileNotFoundError(f"it holds no {WEIGHTS}")

@@ -1,8 +1,8 @@
 """Attention over the paths of a prefix tree, and over a cache, with plain matrix products.
 
-Registered through transformers' AttentionInterface, so no model code is copied. On CPUs the built-in bfloat16 kernel is
-several times slower than these products at the sizes of instruction tuning. Long runs of nodes, and new tokens, which
-are one query a row, go through it all the same (fused_attention.py).
+It is registered through transformers' AttentionInterface, so no model code is copied. On CPUs the built-in
+bfloat16 kernel is several times slower than these products at the sizes of instruction tuning. Long runs of
+nodes and single new tokens still use that kernel (fused_attention.py).
 """
 
 from collections.abc import Sequence
@@ -21,9 +21,8 @@ ATTENTION = "tutelage"
 
 @dataclass(frozen=True)
 class SharedPrefix:
-    """Keys and values of the tokens that rows of a cache have in common, held once; of each layer both.
-
-    (key_heads, tokens, size) each.
+    """Keys and values of a prefix shared by all rows of a cache, stored once: for each layer (key_heads,
+    tokens, size) both.
     """
 
     layers: Sequence[tuple[torch.Tensor, torch.Tensor]]
@@ -46,11 +45,11 @@ def attend(
     shared_prefix: SharedPrefix | None = None,
     **options: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Attend over a tree where a plan is given, else under a boolean mask.
+    """Attend over a tree if there is a plan, else under a boolean mask.
 
-    query: (batch, heads, queries, size); key and value: (batch, key_heads, keys, size);
-    attention_mask: (batch, 1, queries, keys), True where the key is seen; the keys of a shared prefix come first.
-    Returns (batch, queries, heads, size).
+    query: (batch, heads, queries, size); key and value: (batch, key_heads, keys, size); attention_mask: (batch,
+    1, queries, keys), True where the key is visible, with the keys of a shared prefix first. Returns (batch,
+    queries, heads, size).
     """
     if options.get("softcap") or options.get("s_aux") is not None:
         raise ValueError("soft caps and sinks of the attention are not supported")
@@ -59,7 +58,7 @@ def attend(
     query, key = (
         query.to(value.dtype),
         key.to(value.dtype),
-    )  # autocast leaves what the rotation made in float32
+    )  # under autocast, rotation leaves them in float32
     if tree_plan is not None:
         return _TreeAttention.apply(query, key, value, scaling, tree_plan), None
     if attention_mask is None:
@@ -77,16 +76,16 @@ def attend_under_mask(
     scaling: float,
     shared: tuple[torch.Tensor, torch.Tensor] | None = None,
 ) -> torch.Tensor:
-    """Attend to what a mask lets through, (batch, queries, heads, size); shapes as in `attend`.
+    """Attend under a mask; returns (batch, queries, heads, size). Shapes are as in `attend`.
 
-    `shared` are keys and values of all rows, (key_heads, tokens, size), before their own.
+    `shared` holds the keys and values of all rows' common prefix, (key_heads, tokens, size) each.
     """
     batch, heads, queries, size = query.shape
     if queries == 1 and query.device.type == "cpu" and not torch.is_grad_enabled() and has_fused_attention():
         mixed = attend_to_rows(query[:, :, 0], key, value, mask[:, 0, 0], scaling=scaling, shared=shared)
         return mixed[:, None]
     key_heads = key.shape[1]
-    # The heads that share a key head become more rows of one product, so keys are never repeated.
+    # Heads that share a key head become extra rows of one product, so keys are never repeated.
     rows = query.reshape(batch, key_heads, -1, size)
     scores = rows @ key.transpose(-1, -2)
     if shared is not None:
@@ -102,7 +101,7 @@ def attend_under_mask(
 
 
 def _by_key_head(part: torch.Tensor) -> torch.Tensor:
-    """Turn (batch, key_heads, rows, n) into (key_heads, batch * rows, n): the rows of all meet the same keys."""
+    """Turn (batch, key_heads, rows, n) into (key_heads, batch * rows, n), because all rows share the same keys."""
     return part.transpose(0, 1).flatten(1, 2)
 
 
@@ -112,16 +111,16 @@ def _by_row(part: torch.Tensor, batch: int) -> torch.Tensor:
 
 
 def _softmax(scores: torch.Tensor, seen: torch.Tensor, scaling: float) -> torch.Tensor:
-    """Return the weights in the type of the scores, computed in float32 at least."""
+    """Return the attention weights in the dtype of the scores, computed in at least float32."""
     wide = scores.to(torch.promote_types(scores.dtype, torch.float32)).mul_(scaling)
     return wide.masked_fill_(~seen, float("-inf")).softmax(dim=-1).to(scores.dtype)
 
 
 class _TreeAttention(torch.autograd.Function):
-    """Attention over a plan, with a backward pass that keeps no scores but the weights."""
+    """Attention by a plan, with a backward pass that keeps only the weights, not the scores."""
 
     @staticmethod
-    def forward(  # noqa: PLR0917 - autograd hands all of them over by place
+    def forward(  # noqa: PLR0917 - autograd passes them by position
         context: Any,
         query: torch.Tensor,  # (1, heads, nodes, size)
         key: torch.Tensor,  # (1, key_heads, nodes, size)
@@ -153,10 +152,11 @@ class _TreeAttention(torch.autograd.Function):
 def attend_over_tree(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *, scaling: float, plan: TreePlan
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Return the mixed values, (heads, nodes, size), and what the slopes need beside them.
+    """Return the attention output, (heads, nodes, size), and what else the backward pass needs.
 
-    That is the weights where the plan keeps them, or the logarithm of the sums of its runs, (heads, nodes); None where
-    the weights are to be computed again. query: (heads, nodes, size); key and value: (key_heads, nodes, size).
+    That is the weights if the plan keeps them, the log-sum-exp of its runs, (heads, nodes), if it has any, or
+    None if the weights will be recomputed. query: (heads, nodes, size); key and value: (key_heads, nodes,
+    size).
     """
     if plan.is_whole:
         mixed, weights = _attend_in(plan.batches[0], (query, key, value), scaling=scaling, plan=plan)
@@ -180,7 +180,7 @@ def _attend_in(
     scaling: float,
     plan: TreePlan,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the mixed values of the batch's own queries, (heads * own nodes, size), and the weights."""
+    """Return the output of the batch's queries, (heads * own nodes, size), and the weights."""
     query, key, _ = inputs
     rows, keys, values = _blocks_of(*inputs, batch)
     weights = _weights_of(rows, keys, batch, scaling=scaling, plan=plan, heads=(len(query), len(key)))
@@ -197,7 +197,7 @@ def _weights_of(
     plan: TreePlan,
     heads: tuple[int, int],
 ) -> torch.Tensor:
-    """Return the weights of a batch, (pairs, queries * group, keys)."""
+    """Return the attention weights of a batch, (pairs, queries * group, keys)."""
     bias = plan.bias(batch, rows.dtype, heads[1], heads[0] // heads[1])
     scores = torch.baddbmm(bias, rows, keys.transpose(1, 2), alpha=scaling)
     wide = torch.promote_types(scores.dtype, torch.float32)
@@ -215,9 +215,9 @@ def tree_backward(
     scaling: float,
     plan: TreePlan,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return the gradients of query, key and value from that of the mixed values, all (heads, nodes, size).
+    """Return the gradients of query, key and value, given that of the output; all are (heads, nodes, size).
 
-    `mixed` and `kept` are what `attend_over_tree` returned; `mixed` is read where the plan has runs.
+    `mixed` and `kept` come from `attend_over_tree`; `mixed` is only needed if the plan has runs.
     """
     inputs = query, key, value
     if plan.is_whole:
@@ -238,7 +238,7 @@ def tree_backward(
         of_key.view(-1, size).index_add_(0, batch.key_rows, own[1].to(wide))
         of_value.view(-1, size).index_add_(0, batch.key_rows, own[2].to(wide))
     of_query, of_key = of_query.mul_(scaling), of_key.mul_(scaling)
-    for run in plan.runs:  # their slopes are scaled by the kernel
+    for run in plan.runs:  # the kernel already scales their gradients
         assert mixed is not None and kept is not None
         into = of_query, of_key, of_value
         run_backward(run, gradient, inputs, mixed, kept, scaling=scaling, into=into)
@@ -254,10 +254,10 @@ def _gradients_in(
     scaling: float,
     plan: TreePlan,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return the gradients of the batch's own queries, and of the keys and values that it reads; not scaled yet."""
+    """Return the unscaled gradients of the batch's queries, and of the keys and values that it reads."""
     query, key, _ = inputs
     size = query.shape[-1]
-    # Gathered anew: blocks repeat what paths share, so they are larger than what they are made of.
+    # Gather again instead of keeping: blocks repeat what paths share, so they are larger than their sources.
     rows, keys, values = _blocks_of(*inputs, batch)
     if weights is None:
         weights = _weights_of(rows, keys, batch, scaling=scaling, plan=plan, heads=(len(query), len(key)))
@@ -266,7 +266,7 @@ def _gradients_in(
     mixed_gradient = mixed_gradient.view_as(rows)
     value_gradient = torch.bmm(weights.transpose(1, 2), mixed_gradient)
     weight_gradient = torch.bmm(mixed_gradient, values.transpose(1, 2))
-    # Of softmax: p * (g - sum(p * g)), summed in float32.
+    # Softmax gradient: p * (g - sum(p * g)), summed in float32.
     score_gradient = torch.ops.aten._softmax_backward_data(weight_gradient, weights, -1, weights.dtype)
     query_gradient = torch.bmm(score_gradient, keys).view(-1, size).index_select(0, batch.places)
     key_gradient = torch.bmm(score_gradient.transpose(1, 2), rows)
@@ -285,7 +285,7 @@ def _blocks_of(
 
 
 def _sum_uses(gradient: torch.Tensor, batch: BlockBatch) -> torch.Tensor:
-    """Add up the gradients of a key over all blocks that use it, in float32 at least: (key_heads * seen, size)."""
+    """Sum the gradients of each key over all blocks that use it, in at least float32: (key_heads * seen, size)."""
     return embedding_bag(batch.uses, gradient.reshape(-1, gradient.shape[-1]), batch.first_uses, mode="sum")
 
 

@@ -1,15 +1,15 @@
-"""Which queries and keys of a prefix tree are multiplied with each other: blocks of queries, and the keys of each.
+"""Plan which queries and keys of a prefix tree are multiplied: blocks of queries, each with its keys.
 
-A node sees the nodes of its own path only. The new nodes of each path are cut into blocks of queries; the keys of a
-block are those of its path. So no query is computed twice, and the cost grows with the lengths of the paths, not with
-the square of the tree.
+A node attends only to nodes of its own path. The new nodes of each path are cut into blocks of queries; the
+keys of a block are those of its path. So no query is computed twice, and the cost grows with the path lengths,
+not with the square of the tree size.
 
     path 1:  a b c d e f       blocks of two queries: [a b] [c d] [e f]
     path 2:  a b c x y         one more: [x y], with the keys a b c x y
 
-Blocks with about as many keys are computed together. A tree of short paths is one such batch; in others, only one batch
-of scores is in memory at a time. On a CPU, long runs of new nodes are no blocks: torch's fused kernel takes them whole
-(fused_attention.py).
+Blocks with similar numbers of keys are computed together. A tree of short paths is a single batch; otherwise
+the scores of only one batch are in memory at a time. On a CPU, long runs of new nodes do not become blocks:
+torch's fused kernel handles them whole (fused_attention.py).
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,45 +23,48 @@ from tutelage.model.workspace import Workspace
 from tutelage.tree.prefix_tree import PrefixTree
 
 QUERIES_PER_BLOCK = 32
-# Each block gathers the keys of its path; where many nodes of one path are new, larger blocks do it less often.
+# Each block gathers the keys of its path; for long runs of new nodes, larger blocks do so less often.
 LONG_RUN, QUERIES_PER_LONG_BLOCK = 512, 128
-# From so many new nodes on, torch's fused kernel takes no longer than blocks, in bfloat16 with AMX and in float32.
+# From this many new nodes on, torch's fused kernel is at least as fast as blocks, in bfloat16 with AMX and in
+# float32.
 FUSED_RUN = 768
-# Scores of all heads that are in memory at once: 16 MB in float32. A single block may have more.
+# Maximum scores in memory at once, over all heads: 16 MB in float32. A single block may exceed it.
 SCORES_PER_BATCH = 2**22
-# Every layer keeps the weights of a tree of so many scores; those of a larger one are computed again for their slopes.
+# Up to this many scores, every layer keeps its attention weights; for larger trees they are recomputed in the
+# backward pass.
 SCORES_KEPT = 2**20
-# A batch is filled up to its longest path, by at most this factor; smaller batches than this share are not worth it.
+# A batch is padded to its longest path, by at most this factor, unless it is smaller than this share of a full
+# one.
 LARGEST_FILLING, SMALLEST_BATCH = 1.5, 1 / 8
-# A CPU makes the kernel of a product anew for every shape, so blocks are filled up to few widths and few counts.
+# A CPU compiles a kernel for each new shape, so blocks are padded to a few widths and counts.
 KEYS_MULTIPLE, BLOCKS_MULTIPLE = 32, 4
-# What the layers keep for their slopes grows with the nodes; a single row that is longer than this has them computed
-# again in the backward pass, which costs a third more products and a tenth of the memory.
+# Activations grow with the nodes; a single row longer than this recomputes them in the backward pass, which
+# costs a third more products and needs a tenth of the memory.
 MOST_NODES_KEPT = 2048
 
 
 @dataclass(frozen=True)
 class BlockBatch:
-    """Blocks that are computed as one product; rows are counted over (heads, nodes).
+    """Blocks that are computed as one product; row indices count over (heads, nodes).
 
-    A padded query stands for node 0 and is never read; a padded key lies beyond every depth and is never seen.
+    A padded query points to node 0 and is never read; a padded key lies beyond every depth and is never visible.
     """
 
     blocks: int
     keys_per_block: int
-    scores: int  # of all heads
+    scores: int  # over all heads
     queries: torch.Tensor  # (key_heads * blocks * queries * group,) rows of the query tensor
     keys: torch.Tensor  # (key_heads * blocks * keys,) rows of the key tensor
-    seen: torch.Tensor  # (blocks, queries, 1, keys) which key each query sees
+    seen: torch.Tensor  # (blocks, queries, 1, keys) which keys are visible to each query
     is_padding: torch.Tensor  # (blocks, queries, 1, 1)
-    query_rows: torch.Tensor  # (heads * own nodes,) rows of the query tensor that this batch answers
-    places: torch.Tensor  # (heads * own nodes,) where in the blocks each of them is
-    key_rows: torch.Tensor  # (key_heads * seen nodes,) rows of the key tensor that this batch reads
-    uses: torch.Tensor  # where in the blocks each of them is used, one row's uses after the other's
-    first_uses: torch.Tensor  # (key_heads * seen nodes,) where in `uses` each row's list begins
+    query_rows: torch.Tensor  # (heads * own nodes,) query rows that this batch computes
+    places: torch.Tensor  # (heads * own nodes,) their positions in the blocks
+    key_rows: torch.Tensor  # (key_heads * seen nodes,) key rows that this batch reads
+    uses: torch.Tensor  # positions in the blocks where each of them is used, grouped by row
+    first_uses: torch.Tensor  # (key_heads * seen nodes,) start of each row's list in `uses`
 
     def bias(self, dtype: torch.dtype, key_heads: int, group: int) -> torch.Tensor:
-        """Return what is added to the scores, (pairs, queries * group, keys): 0 where a key is seen, else -inf."""
+        """Return the bias of the scores, (pairs, queries * group, keys): 0 where a key is visible, else -inf."""
         hidden = torch.zeros(self.seen.shape, dtype=dtype, device=self.seen.device).masked_fill_(
             ~self.seen, float("-inf")
         )
@@ -71,26 +74,26 @@ class BlockBatch:
 
 @dataclass(frozen=True)
 class TreePlan:
-    """The batches of blocks of a tree, and its long runs: every node is a query in one of them."""
+    """The block batches and long runs of a tree; every node is a query in exactly one of them."""
 
     batches: tuple[BlockBatch, ...]
     runs: tuple[Run, ...]
-    workspace: Workspace  # for what the layers keep of the pass that the plan is made for
-    keeps_layers: bool  # False: a layer keeps its input alone
+    workspace: Workspace  # for activations that the layers keep during this pass
+    keeps_layers: bool  # False: a layer keeps only its input
     _biases: dict[torch.dtype, torch.Tensor] = field(init=False, repr=False, default_factory=dict)
 
     @property
     def is_whole(self) -> bool:
-        """Tell whether one batch answers all nodes in their order."""
+        """Whether a single batch covers all nodes in order."""
         return len(self.batches) == 1 and not self.runs
 
     @property
     def keeps_weights(self) -> bool:
-        """Tell whether the weights of the attention are small enough to be kept by every layer."""
+        """Whether the attention weights are small enough for every layer to keep."""
         return self.is_whole and self.batches[0].scores <= SCORES_KEPT
 
     def bias(self, batch: BlockBatch, dtype: torch.dtype, key_heads: int, group: int) -> torch.Tensor:
-        """Return the bias of a batch, made once for all layers where it is the only one."""
+        """Return the bias of a batch; if it is the only batch, all layers share it."""
         if not self.is_whole:
             return batch.bias(dtype, key_heads, group)
         if dtype not in self._biases:
@@ -100,13 +103,13 @@ class TreePlan:
 
 @dataclass(frozen=True)
 class _Block:
-    queries: np.ndarray  # new nodes of a path, one after the other
-    path: np.ndarray  # from the root to the last of them
-    size: int  # queries that it is filled up to
+    queries: np.ndarray  # consecutive new nodes of a path
+    path: np.ndarray  # from the root to the last query
+    size: int  # number of queries after padding
 
 
 def plan_tree(tree: PrefixTree, *, heads: int, key_heads: int, device: torch.device) -> TreePlan:
-    """Cut the tree into blocks, once for all layers of a model with so many heads."""
+    """Cut a tree into blocks, once for all layers of a model."""
     blocks, runs = _cut(tree, device)
     batches = tuple(
         _lay_out(batch, tree, heads=heads, key_heads=key_heads, device=device)
@@ -116,10 +119,10 @@ def plan_tree(tree: PrefixTree, *, heads: int, key_heads: int, device: torch.dev
 
 
 def _cut(tree: PrefixTree, device: torch.device) -> tuple[list[_Block], tuple[Run, ...]]:
-    """Cut the new nodes of each path into blocks; on a CPU many of them are a run that stays whole."""
+    """Cut the new nodes of each path into blocks; on a CPU, long runs stay whole."""
     blocks: list[_Block] = []
     runs: list[Run] = []
-    reached = -1  # nodes stand in the order in which sorted paths add them
+    reached = -1  # nodes are numbered in the order in which sorted paths add them
     for path in sorted(tree.paths, key=lambda path: (path[-1], len(path))):
         begin = int(np.searchsorted(path, reached, side="right"))
         new = len(path) - begin
@@ -136,7 +139,7 @@ def _cut(tree: PrefixTree, device: torch.device) -> tuple[list[_Block], tuple[Ru
 
 
 def _batches_of(blocks: Sequence[_Block], *, heads: int) -> Iterator[list[_Block]]:
-    """Yield all blocks in the order of their nodes if one batch can hold them, else batches of like widths."""
+    """Yield all blocks in node order if they fit in one batch, else batches of similar width."""
     if not blocks:
         return
     if len({block.size for block in blocks}) == 1 and _scores_of(blocks, heads) <= SCORES_PER_BATCH:
@@ -176,7 +179,7 @@ def _lay_out(
     for place, block in enumerate(batch):
         queries[place, : len(block.queries)], is_padding[place, : len(block.queries)] = block.queries, False
         keys[place, : len(block.path)], is_key[place, : len(block.path)] = block.path, True
-    seen = np.arange(width) <= tree.depths[queries][:, :, None]  # a key's place in its path is its depth
+    seen = np.arange(width) <= tree.depths[queries][:, :, None]  # a key's position in its path is its depth
 
     own, own_places = queries[~is_padding], np.flatnonzero(~is_padding)
     in_order = np.argsort(own)
@@ -210,7 +213,9 @@ def _lay_out(
 
 
 def _filled_count(blocks: int) -> int:
-    """Return how many blocks a batch of so many is filled up to; three wide ones more would cost more than a kernel."""
+    """Return the padded number of blocks; small batches are not padded, as extra wide blocks cost more than a
+    kernel.
+    """
     return _filled_up(blocks, BLOCKS_MULTIPLE) if blocks > BLOCKS_MULTIPLE else blocks
 
 

@@ -1,7 +1,7 @@
-"""Memory for what a forward pass keeps for its slopes, in large pieces that the next pass takes again.
+"""Memory for activations that a forward pass keeps, in large pieces that the next pass reuses.
 
-Taken from the heap one by one, tensors whose sizes change with every step leave holes that nothing fits into: after
-twenty steps of a small model those were 400 MB, twice what was kept.
+Allocated one by one, tensors whose sizes change at every step fragment the heap: after twenty steps of a small
+model, 400 MB were lost that way, twice what was kept.
 """
 
 import math
@@ -15,9 +15,9 @@ _idle: dict[torch.device, list[torch.UntypedStorage]] = {}
 
 
 class Workspace:
-    """The memory of one forward pass; when it is let go of, its pieces are free for others.
+    """The memory of one forward pass; its pieces become available again when it is deleted.
 
-    So it has to live as long as the tensors that it gave: what leaves a pass must not lie in it.
+    It must outlive the tensors that it returns, so a pass must not return any of them.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -26,17 +26,17 @@ class Workspace:
         self._device = device
 
     def empty(self, *shape: int, dtype: torch.dtype) -> torch.Tensor:
-        """Return a contiguous tensor of a shape with whatever values the memory holds."""
+        """Return an uninitialized contiguous tensor."""
         size = math.prod(shape) * dtype.itemsize
         place = self._place_for(size)
         begin = self._taken[place] // dtype.itemsize
         self._taken[place] += size + -size % ALIGNED_BYTES
-        # Unlike a view, it does not share the count of changes by which autograd guards what it has saved.
+        # Unlike a view, this does not share the version counter that autograd uses to protect saved tensors.
         tensor = torch.empty(0, dtype=dtype, device=self._device)
         return tensor.set_(self._pieces[place], begin, shape, _contiguous(shape))
 
     def _place_for(self, size: int) -> int:
-        """Return the first piece that has room: what a large tensor leaves of a piece is filled with small ones."""
+        """Return the first piece with enough room, so that small tensors fill the gaps that large ones leave."""
         for place, (piece, taken) in enumerate(zip(self._pieces, self._taken, strict=True)):
             if taken + size <= piece.nbytes():
                 return place
