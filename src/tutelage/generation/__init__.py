@@ -1,1 +1,1 @@
-"""Stage 3, first step: answers from the model."""
+"""Generate answers with the model."""

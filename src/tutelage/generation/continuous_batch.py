@@ -1,7 +1,8 @@
-"""Prompts that are answered side by side, a token a step; finished ones make room, and others may join at any step.
+"""Answer prompts in parallel, one token per step; finished answers free their slots, and others can join at any
+step.
 
-The keys and values of the prompts come out of their prefix tree. What all prompts of a batch begin with is kept once;
-the rest of each prompt's path is copied into a slot, and from there on every slot grows by one token a step.
+The keys and values of the prompts are computed over their prefix tree. The common prefix of all prompts in a
+batch is stored once; the rest of each prompt is copied into a slot, which then grows by one token per step.
 """
 
 from collections import deque
@@ -18,25 +19,25 @@ from tutelage.model.linear_groups import LinearGroup, project
 from tutelage.tree.batches import runs_within
 from tutelage.tree.prefix_tree import PrefixTree, common_prefix_length, merge_prompts
 
-# Moving the slots together costs about as much as a few steps, so it waits until it pays.
+# Compacting the slots costs as much as a few steps, so it waits until this share of them is free.
 SHARE_TO_CLOSE_UP = 0.125
-# Fewer tokens cost less in every slot than in a product of their own.
+# A shorter prefix costs less in every slot than as a separate product.
 FEWEST_SHARED = 16
 
 
 def is_time_to_refill(*, size: int, busy: int, share_to_refill: float) -> bool:
-    """Tell whether so much of a batch is free that waiting prompts are read into it."""
+    """Return whether enough of a batch is free to read in waiting prompts."""
     return size - busy >= max(1.0, share_to_refill * size)
 
 
 def is_time_to_close_up(*, slots: int, busy: int) -> bool:
-    """Tell whether so many slots are free that the others are moved together, when no prompt waits."""
+    """Return whether enough slots are free to compact the others, if no prompt is waiting."""
     return slots - busy >= max(1, SHARE_TO_CLOSE_UP * slots)
 
 
 @dataclass(frozen=True)
 class NextTokens:
-    """logits: (all, vocabulary); keys[i] is the answer whose next token rows[i] of the logits tells."""
+    """logits: (all, vocabulary); rows[i] of the logits predicts the next token of answer keys[i]."""
 
     logits: torch.Tensor
     rows: Sequence[int]
@@ -44,50 +45,48 @@ class NextTokens:
 
 
 class Batch(Protocol):
-    """Answers of some prompts, each known by the key that it was asked with."""
+    """A batch of answers, each identified by the key of its prompt."""
 
     @property
     def is_busy(self) -> bool: ...
 
     def ask(self, key: int, prompt: Sequence[int]) -> None:
-        """Let a prompt wait for its turn."""
+        """Add a prompt to the queue."""
         ...
 
     def step(self) -> NextTokens:
-        """Return what may follow in some of the answers; each of them is then given a token, or ended."""
+        """Compute next-token logits for some of the answers; the caller must give each a token or end it."""
         ...
 
     def give(self, key: int, token: int) -> None: ...
 
     def end(self, key: int) -> None:
-        """Forget an answer, whether it was begun or not."""
+        """Drop an answer, whether it has started or not."""
         ...
 
 
 def make_batch(model: CausalModel, *, size: int, share_to_refill: float = 0.0) -> Batch:
-    """Return an empty batch of at most `size` answers at once.
+    """Return an empty batch for at most `size` answers at once.
 
-    The next prompts are read when that share of it is free: reading few at a time is what a person who waits wants,
-    and reading many at once takes less time in all.
+    Waiting prompts are read once `share_to_refill` of the batch is free: a small share reduces the wait for
+    each answer, and a large one the total time.
     """
     model.module.eval()
     return OneByOne(model) if model.is_padded else ContinuousBatch(model, size, share_to_refill)
 
 
 class ContinuousBatch:
-    """A batch over the slots of one cache; there are as many of them as were ever needed at once, up to `size`."""
+    """A batch over the slots of one cache; there are as many slots as were ever needed at once, up to `size`."""
 
     def __init__(self, model: CausalModel, size: int, share_to_refill: float) -> None:
         self._model = model
         self._size = size
         self._share_to_refill = share_to_refill
         self._waiting: deque[tuple[int, Sequence[int]]] = deque()
-        self._owners: list[int | None] = []  # which answer stands in each slot
-        self._tokens: list[int] = []  # the next token of each slot
+        self._owners: list[int | None] = []  # which answer each slot holds
+        self._tokens: list[int] = []  # next input token of each slot
         self._slots = Slots(0)
-        self._shared: tuple[
-            int, ...
-        ] = ()  # the tokens that the slots do not hold where a prompt begins with them
+        self._shared: tuple[int, ...] = ()  # common prefix of prompts, not stored in the slots
         self._head = None if model.frozen_head is None else LinearGroup([model.frozen_head]).weights(())
 
     @property
@@ -122,7 +121,11 @@ class ContinuousBatch:
         self._owners[place] = None
         self._slots.free(place)
         if not any(owner is not None for owner in self._owners) and not self._waiting:
-            self._owners, self._tokens, self._slots = [], [], Slots(0)  # or a long prompt would keep its room
+            self._owners, self._tokens, self._slots = (
+                [],
+                [],
+                Slots(0),
+            )  # free the memory that a long prompt took
 
     def _owner(self, place: int) -> int:
         owner = self._owners[place]
@@ -135,7 +138,7 @@ class ContinuousBatch:
         self._tokens = [self._tokens[slot] for slot in order]
 
     def _refill(self, room: int) -> NextTokens:
-        """Read the prompts that have waited longest into free slots."""
+        """Read the longest-waiting prompts into free slots."""
         if not self._owners:
             self._shared = _beginning([prompt for _, prompt in self._waiting])
         begun = [self._waiting.popleft() for _ in range(min(room, len(self._waiting)))]
@@ -162,7 +165,7 @@ class ContinuousBatch:
         return torch.stack([found[index] for index in range(len(prompts))])
 
     def _fill(self, prompts: Sequence[tuple[int, ...]], read: "_ReadPrompts", places: Sequence[int]) -> None:
-        """Copy prompts into slots, without what is shared where they begin with it."""
+        """Copy prompts into slots, without the shared prefix if they start with it."""
         shared = len(self._shared)
         follows = [shared > 0 and prompt[:shared] == self._shared for prompt in prompts]
         if self._slots.shared is None and any(follows):
@@ -190,7 +193,7 @@ class ContinuousBatch:
 
 
 def _beginning(prompts: Sequence[Sequence[int]]) -> tuple[int, ...]:
-    """Return the tokens that all prompts begin with, none where those are too few to be held apart."""
+    """Return the common prefix of all prompts, or () if it is too short to store separately."""
     if len(prompts) < 2:
         return ()
     in_order = sorted(map(tuple, prompts))
@@ -200,15 +203,15 @@ def _beginning(prompts: Sequence[Sequence[int]]) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class _ReadPrompts:
-    """Prompts as the paths of a tree that a model has run over; `cache` holds its keys and values by node."""
+    """Prompts as paths of a tree that the model has run on; `cache` holds keys and values by node."""
 
     tree: PrefixTree
-    logits: torch.Tensor  # (prompts, vocabulary) of the token after each
+    logits: torch.Tensor  # (prompts, vocabulary) of the token after each prompt
     cache: Any
 
     def layers(self, rows: Sequence[int], parts: Sequence[range]) -> Layers:
-        """Yield each layer's keys and values of a part of some prompts, left-aligned, a row for each."""
-        nodes = torch.zeros(len(rows), max(map(len, parts)), dtype=torch.int64)  # after a part, node 0
+        """Yield the keys and values of each layer for a part of some prompts, left-aligned, one row per prompt."""
+        nodes = torch.zeros(len(rows), max(map(len, parts)), dtype=torch.int64)  # padded with node 0
         for place, (row, part) in enumerate(zip(rows, parts, strict=True)):
             nodes[place, : len(part)] = torch.from_numpy(self.tree.paths[row][part.start : part.stop])
         columns = nodes.to(self.logits.device)
@@ -228,11 +231,11 @@ def _read(model: CausalModel, prompts: Sequence[tuple[int, ...]]) -> _ReadPrompt
 
 
 class OneByOne:
-    """A batch that answers one prompt after the other from its whole text, whatever the cache of its model is."""
+    """A batch that answers prompts one at a time from their whole text, for models without a usable cache."""
 
     def __init__(self, model: CausalModel) -> None:
         self._model = model
-        self._texts: dict[int, list[int]] = {}  # in the order in which they were asked
+        self._texts: dict[int, list[int]] = {}  # in the order of the requests
 
     @property
     def is_busy(self) -> bool:

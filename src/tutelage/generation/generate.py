@@ -1,4 +1,6 @@
-"""Answers of many prompts at once: shared prefixes are computed once, and finished rows make room for waiting ones."""
+"""Generate answers to many prompts: shared prefixes are computed once, and finished answers make room for
+waiting ones.
+"""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
@@ -9,20 +11,22 @@ from tutelage.generation.sampling import Sampling, next_tokens
 from tutelage.model.forward import CausalModel
 from tutelage.model.short_memory import in_smaller_batches
 
-# A prefill costs about as much as a few decoding steps, so it waits until it pays.
+# A prefill costs as much as a few decoding steps, so it waits until this share of the batch is free.
 SHARE_TO_REFILL = 0.25
 
 
 @dataclass(frozen=True)
 class Response:
-    """ids: the generated tokens without the end; end: the end token, None where the answer was cut at its length."""
+    """ids: the generated tokens without the end token; end: the end token, None if the answer hit the length
+    limit.
+    """
 
     ids: tuple[int, ...]
     end: int | None
 
     @property
     def stopped(self) -> bool:
-        """Whether the model ended its answer itself."""
+        """Whether the model ended the answer itself."""
         return self.end is not None
 
 
@@ -36,10 +40,11 @@ def generate(
     sampling: Sampling | None = None,
     progress: Callable[[int], None] = lambda answered: None,
 ) -> list[Response]:
-    """Return the response to each prompt, in the order given; `progress` is told of answers as they finish.
+    """Return a response to each prompt, in the given order; `progress` is called with the number of newly
+    finished answers.
 
-    An answer ends at the first of the end tokens. Without `sampling` the most probable token is taken each time. Where
-    the memory does not hold a batch, all is asked again in batches of half the size.
+    An answer ends at the first of the end tokens. Without `sampling`, decoding is greedy. If a batch does not
+    fit in memory, all prompts are answered again with half the batch size.
     """
     told = 0
 
@@ -73,7 +78,7 @@ def _generate(
     sampling: Sampling | None,
     told: Callable[[int], None],
 ) -> list[Response]:
-    """Do what `generate` does in batches of one size; `told` of how many answers are finished."""
+    """Run `generate` with a fixed batch size; `told` is called with the number of finished answers."""
     finished = 0
     answers = _Answers(end_tokens, max_new_tokens, [_Answer() for _ in prompts])
     batch = make_batch(model, size=min(batch_size, len(prompts)), share_to_refill=SHARE_TO_REFILL)
@@ -105,14 +110,14 @@ class _Answer:
 
 @dataclass(frozen=True)
 class _Answers:
-    """The answers so far, and when one is at its end."""
+    """The answers so far, and the rule for when they end."""
 
     end_tokens: Collection[int]
     max_new_tokens: int
     of: list[_Answer]
 
     def add(self, prompt: int, token: int) -> bool:
-        """Add a token to an answer; tell whether it ends there."""
+        """Add a token to an answer; return whether the answer has ended."""
         answer = self.of[prompt]
         if token in self.end_tokens:
             answer.end = token
@@ -131,7 +136,7 @@ def answer_texts(
     batch_size: int,
     sampling: Sampling | None = None,
 ) -> list[str]:
-    """Return the answers as texts."""
+    """Return the decoded answers."""
     responses = generate(
         model,
         prompts,

@@ -1,4 +1,6 @@
-"""llama.cpp on a GGUF file, asked for token ids, chat prompts, answers whole or in parts, and log-probabilities."""
+"""Run a GGUF file in llama.cpp: tokenize, render chat prompts, generate or stream answers, get
+log-probabilities.
+"""
 
 import json
 import secrets
@@ -14,32 +16,34 @@ from typing import Any
 import numpy as np
 
 SLOTS = 8
-SECONDS = 600  # for one answer, however busy the machine is
+SECONDS = 600  # timeout for one answer, however busy the machine is
 
 
 def is_installed() -> bool:
-    """Tell whether llama.cpp is here, as the package xllamacpp."""
+    """Return whether llama.cpp is installed, as the package xllamacpp."""
     return find_spec("xllamacpp") is not None
 
 
 @dataclass(frozen=True)
 class LlamaCpp:
-    """A model in llama.cpp's own server on the loopback; `server` keeps it alive, and only `key` opens it."""
+    """A model in llama.cpp's own server on the loopback interface; `server` keeps it alive, and `key` is
+    required.
+    """
 
     server: Any
     key: str
     at_once: int
 
     def tokenize(self, text: str) -> list[int]:
-        """Return the ids of a prompt whose control tokens are written out."""
+        """Return the token ids of a prompt; special tokens in the text are parsed."""
         return self._ask("/tokenize", content=text, add_special=False, parse_special=True)["tokens"]
 
     def render(self, messages: list[dict[str, str]]) -> str:
-        """Return a conversation as the file's chat template writes it, up to the next answer."""
+        """Render a conversation with the file's chat template, up to the next answer."""
         return self._ask("/apply-template", messages=messages)["prompt"]
 
     def answers(self, prompts: Sequence[Sequence[int]], *, max_new_tokens: int) -> list[list[int]]:
-        """Return the greedy answer to each prompt, up to where llama.cpp ends it; an end token comes with it."""
+        """Return the greedy answer to each prompt, as long as llama.cpp makes it, including the end token."""
 
         def answer(prompt: Sequence[int]) -> list[int]:
             return self._ask(
@@ -61,8 +65,8 @@ class LlamaCpp:
         """Return the log-probability of every token after each prompt, (prompts, vocabulary)."""
 
         def after(prompt: Sequence[int]) -> np.ndarray:
-            # The probabilities are those before the bias. It makes the answer a token that can be shown: half a
-            # character would be held back, and its probabilities with it.
+            # The probabilities are taken before the bias. The bias forces a printable token: llama.cpp would
+            # hold back half a character, and its probabilities with it.
             reply = self._ask(
                 "/completion",
                 prompt=list(prompt),
@@ -77,7 +81,7 @@ class LlamaCpp:
                 found[entry["id"]] = entry["logprob"]
             return found
 
-        # A reply names every token. While one is read, llama.cpp works on the next.
+        # A reply lists every token. llama.cpp can compute the next one while this one is parsed.
         with ThreadPoolExecutor(2) as at_once:
             return np.stack(list(at_once.map(after, prompts)))
 
@@ -93,17 +97,18 @@ class LlamaCpp:
         seed: int,
         takes_over: bool,
     ) -> None:
-        """Answer one prompt; `hear` gets each part, in the shape of OpenAI's streams, and ends the answer by True.
+        """Answer one prompt; `hear` gets each part in OpenAI's streaming format and returns True to end the
+        answer.
 
-        What cannot be answered comes as one part that holds `error`. An answer that `takes_over` what is kept of an
-        earlier prompt is there sooner; its last bits depend on that prompt.
+        An error arrives as one part with the key `error`. If the answer `takes_over` the cache of an earlier
+        prompt, it starts sooner, but its last bits depend on that prompt.
         """
         refused = self.server.handle_completions(
             {
                 "prompt": list(prompt),
                 "n_predict": max_new_tokens,
                 "stop": list(stop),
-                "samplers": ["temperature", "top_p"],  # in this order, as generation/sampling.py has it
+                "samplers": ["temperature", "top_p"],  # same order as in generation/sampling.py
                 "temperature": temperature,
                 "top_p": top_p,
                 "seed": seed,
@@ -128,8 +133,8 @@ class LlamaCpp:
 
 
 def load_gguf(gguf: Path, *, context: int, at_once: int = SLOTS, threads: int | None = None) -> LlamaCpp:
-    """Load a file; `context` tokens are there for each prompt with its answer, `at_once` of which are answered."""
-    # By its name, for it is no dependency and tells no types.
+    """Load a file; each of the `at_once` parallel prompts has `context` tokens for itself and its answer."""
+    # Imported by name, because it is an optional dependency without types.
     xllamacpp: Any = import_module("xllamacpp")
 
     settings, key = xllamacpp.CommonParams(), secrets.token_hex()
@@ -138,14 +143,14 @@ def load_gguf(gguf: Path, *, context: int, at_once: int = SLOTS, threads: int | 
     settings.n_parallel = at_once
     if threads is not None:
         settings.cpuparams.n_threads = settings.cpuparams_batch.n_threads = threads
-    # The weights are what is verified; attention kept in half precision would add its own rounding.
+    # The weights are being verified; a half-precision attention cache would add its own rounding.
     settings.cache_type_k = settings.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
     settings.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
     settings.warmup = False
-    settings.fit_params = False  # the file would be read twice, to fit to the memory what is all given here
+    settings.fit_params = False  # would read the file twice to choose settings that are all given here
     settings.verbosity = 0
-    settings.api_keys = [key]  # the port of llama.cpp's own is for this process alone
+    settings.api_keys = [key]  # the server's port is only for this process
     model = LlamaCpp(xllamacpp.Server(settings), key, at_once)
-    # Its thread may only be about to begin, and a server that is let go before that waits for it for ever.
+    # A server that is deleted before its thread has started waits for it forever.
     model.answers([[0]], max_new_tokens=1)
     return model

@@ -1,4 +1,4 @@
-"""How long a decoding step takes, and how many steps answers of known lengths take side by side."""
+"""Measure the time of a decoding step, and count the steps that answers of known lengths take in parallel."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -16,23 +16,25 @@ STEPS_TIMED = 3
 
 @dataclass(frozen=True)
 class DecodingSteps:
-    """How many slots each step computes, and how many prompts are read each time that some are."""
+    """The number of slots in each step, and the number of prompts in each refill."""
 
     slots: Sequence[int]
     reads: Sequence[int]
 
 
 def decoding_steps(lengths: Sequence[int], *, batch_size: int) -> DecodingSteps:
-    """Return the steps in which answers of these lengths are decoded, tokens with their end, asked in this order."""
+    """Return the steps needed to decode answers of these lengths (tokens including the end), requested in this
+    order.
+    """
     waiting = list(reversed(lengths))
     size = min(batch_size, len(lengths))
-    left: list[int] = []  # of each slot, the tokens that are still to come; 0 of a free one
+    left: list[int] = []  # tokens still to come in each slot; 0 if it is free
     slots, reads = [], []
     while waiting or any(left):
         busy = sum(tokens > 0 for tokens in left)
         if waiting and is_time_to_refill(size=size, busy=busy, share_to_refill=SHARE_TO_REFILL):
             reads.append(min(size - busy, len(waiting)))
-            begun = [waiting.pop() - 1 for _ in range(reads[-1])]  # reading a prompt gives the first token
+            begun = [waiting.pop() - 1 for _ in range(reads[-1])]  # reading a prompt yields the first token
             kept = [tokens for tokens in left if tokens]
             left = kept + begun + [0] * (len(left) - len(kept) - len(begun))
             continue
@@ -45,14 +47,14 @@ def decoding_steps(lengths: Sequence[int], *, batch_size: int) -> DecodingSteps:
 
 @dataclass(frozen=True)
 class StepSeconds:
-    """The mean seconds of a decoding step, as all adapters are and as if none were being trained."""
+    """Mean seconds per decoding step, with the adapters as they are and without gradients for any of them."""
 
     as_it_is: float
     untrained: float
 
 
 def seconds_of_a_step(model: CausalModel, prompts: Sequence[Sequence[int]]) -> StepSeconds:
-    """Time the steps in which each of a few answers grows by a token; the model learns nothing meanwhile."""
+    """Time a few decoding steps of the given prompts; the model is not trained."""
     model.module.eval()
     batch = make_batch(model, size=len(prompts))
     for key, prompt in enumerate(prompts):
@@ -68,7 +70,7 @@ def seconds_of_a_step(model: CausalModel, prompts: Sequence[Sequence[int]]) -> S
                 batch.give(key, token)
         return (time.perf_counter() - begin) / count
 
-    steps(2)  # the first reads the prompts, and the second makes the kernels
+    steps(2)  # the first reads the prompts, and the second compiles the kernels
     as_it_is = steps(STEPS_TIMED)
     with _untrained(model.module):
         steps(1)

@@ -1,6 +1,7 @@
-"""Keys and values of the rows that are answered at once; each stands in a slot that another takes when it is done.
+"""A key-value cache for rows that are answered in parallel; each row has a slot, which is reused when it is
+done.
 
-The tokens with which the rows begin alike are held once, and every slot holds what follows them.
+A prefix that the rows share is stored once; each slot holds what comes after it.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -12,36 +13,38 @@ from transformers import Cache
 
 from tutelage.model.tree_attention import SharedPrefix
 
-# Room grows by so many columns, and products run over all of it: over a part of it they take five times as long.
+# The cache grows by this many columns. Products always cover all of it: on a part of it they are five times
+# slower.
 COLUMNS_MULTIPLE = 32
 
-# Of each layer, keys and values, (rows, key_heads, columns, size); one at a time, or all would be there twice.
+# Keys and values of each layer, (rows, key_heads, columns, size); a lazy iterable, so that only one layer
+# exists twice.
 Layers = Iterable[tuple[torch.Tensor, torch.Tensor]]
 
 
 class Slots(Cache):
-    """A cache whose rows begin at column 0 and have lengths of their own; what lies beyond a length is never seen."""
+    """A cache whose rows start at column 0 and have different lengths; columns beyond a row's length are
+    masked.
+    """
 
     def __init__(self, slots: int) -> None:
         super().__init__(layers=[])
         self._layers: list[list[torch.Tensor]] = []
-        self._next: list[
-            torch.Tensor
-        ] = []  # of keys and of values, where in a layer each slot's next token goes
-        self.lengths = torch.zeros(slots, dtype=torch.int64)  # of what is in each slot
+        self._next: list[torch.Tensor] = []  # for keys and values: index of each slot's next token in a layer
+        self.lengths = torch.zeros(slots, dtype=torch.int64)  # length of each slot's content
         self.shared: SharedPrefix | None = None
         self._follows = torch.zeros(
             slots, dtype=torch.bool
-        )  # whether a slot's row begins with what is shared
+        )  # whether the slot's row starts with the shared prefix
 
     def share(self, layers: Layers) -> None:
-        """Hold the keys and values of the tokens with which rows may begin; of one row a layer."""
+        """Store the keys and values of the shared prefix; each layer has one row."""
         self.shared = SharedPrefix(tuple((keys[0].clone(), values[0].clone()) for keys, values in layers))
 
     def fill(
         self, slots: Sequence[int], layers: Layers, lengths: Sequence[int], *, follows: Sequence[bool]
     ) -> None:
-        """Put rows into free slots; those that follow what is shared without it."""
+        """Write rows into free slots; rows that follow the shared prefix come without it."""
         self._make_room(max(lengths))
         places = torch.tensor(slots)
         for number, filling in enumerate(layers):
@@ -55,7 +58,7 @@ class Slots(Cache):
         self._follows[places.to(device)] = torch.tensor(follows, device=device)
 
     def grow(self, slots: int) -> None:
-        """Add so many free slots behind the others."""
+        """Append `slots` free slots."""
         self.lengths, self._follows = (pad(part, (0, slots)) for part in (self.lengths, self._follows))
         self._exchange(lambda part: pad(part, (0, 0, 0, 0, 0, 0, 0, slots)))
 
@@ -63,9 +66,9 @@ class Slots(Cache):
         self.lengths[slot] = 0
 
     def keep(self, slots: Sequence[int]) -> list[int]:
-        """Leave out all other slots; return which of them stands in each place now.
+        """Keep only these slots; return the old slot at each position.
 
-        Only the last ones move, into the places of those that are left out: to move all would copy every key and value.
+        Only the last slots move, into the gaps: moving all of them would copy every key and value.
         """
         kept = len(slots)
         staying = set(range(kept)).intersection(slots)
@@ -87,11 +90,13 @@ class Slots(Cache):
 
     @property
     def positions(self) -> torch.Tensor:
-        """Return where in its row each slot's next token stands: (slots,)."""
+        """Position of each slot's next token in its row: (slots,)."""
         return self.lengths if self.shared is None else self.lengths + self._follows * self.shared.tokens
 
     def begin_step(self) -> torch.Tensor:
-        """Make room for a token in every slot; return what each will see, (slots, tokens shared + columns)."""
+        """Make room for one token in every slot; return the mask of visible columns, (slots, shared tokens +
+        columns).
+        """
         self._make_room(int(self.lengths.max()) + 1)
         self._next = [
             (
@@ -109,25 +114,27 @@ class Slots(Cache):
     def update(  # type: ignore[override]
         self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int, *_: Any, **__: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Write each slot's token, (slots, key_heads, 1, size), where the step began; return the slots' columns."""
+        """Write each slot's token, (slots, key_heads, 1, size), at its next column; return all keys and values
+        of the layer.
+        """
         layer = self._layers[layer_idx]
         for whole, places, part in zip(layer, self._next, (key_states, value_states), strict=True):
             size = whole.shape[3]
-            # Autocast gives a token the type of the products where the prefill had that of the weights.
+            # Under autocast, tokens have the compute dtype, but the prefill has the dtype of the weights.
             token = part.reshape(-1, size).to(whole.dtype)
             whole.view(-1, size).index_copy_(0, places, token)
         return layer[0], layer[1]
 
     def end_step(self, slots: Sequence[int]) -> None:
-        """Count the token that was written for these slots; what others wrote is written over."""
+        """Count the written token for these slots; tokens in other slots will be overwritten."""
         self.lengths[torch.tensor(slots, device=self.lengths.device)] += 1
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
-        """Return the length of the longest row; positions are always given, so nothing is counted from it."""
+        """Return the length of the longest row; not used for positions, which are always passed explicitly."""
         return int(self.positions.max())
 
     def _room_like(self, part: torch.Tensor) -> torch.Tensor:
-        """Return empty columns of all slots, as many as `part` needs."""
+        """Return empty columns for all slots, as many as `part` needs."""
         columns = -(-part.shape[2] // COLUMNS_MULTIPLE) * COLUMNS_MULTIPLE
         return part.new_zeros(len(self.lengths), part.shape[1], columns, part.shape[3])
 
@@ -138,7 +145,7 @@ class Slots(Cache):
             self._exchange(lambda part: pad(part, (0, 0, 0, more)))
 
     def _exchange(self, change: Callable[[torch.Tensor], torch.Tensor]) -> None:
-        """Put a changed tensor in the place of each; one at a time, or for a while all would be there twice."""
+        """Replace every tensor with a changed one, one at a time so that only one exists twice."""
         for layer in self._layers:
             for place, part in enumerate(layer):
                 layer[place] = change(part)
