@@ -1,1 +1,1 @@
-"""Stage 1: from a file of rows to token ids, and which of them are supervised."""
+"""Stage 1: turn files of rows into token ids with supervision masks."""

@@ -121,11 +121,7 @@ class ContinuousBatch:
         self._owners[place] = None
         self._slots.free(place)
         if not any(owner is not None for owner in self._owners) and not self._waiting:
-            self._owners, self._tokens, self._slots = (
-                [],
-                [],
-                Slots(0),
-            )  # free the memory that a long prompt took
+            self._owners, self._tokens, self._slots = [], [], Slots(0)  # free the memory of long prompts
 
     def _owner(self, place: int) -> int:
         owner = self._owners[place]

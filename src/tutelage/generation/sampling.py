@@ -44,9 +44,7 @@ def next_tokens(
         logits = logits.cpu()  # mps has no float64
     wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
     probabilities, tokens = (wide / sampling.temperature).softmax(dim=-1).sort(dim=-1, descending=True)
-    before = (
-        probabilities.cumsum(dim=-1) - probabilities
-    )  # cumulative probability of all more probable tokens
+    before = probabilities.cumsum(dim=-1) - probabilities  # of all more probable tokens
     is_cut = before >= sampling.top_p
     is_cut[:, 0] = False  # always keep the most probable one, even if top_p underflows in float32
     probabilities[is_cut] = 0

@@ -17,9 +17,7 @@ from functools import cache
 import torch
 
 _PROBED = (2, 40, 16)  # heads, nodes, size
-_TOLERANCE = (
-    1e-4  # float32 against plain attention; a wrong mask or scale is off by thousands of times as much
-)
+_TOLERANCE = 1e-4  # in float32; a wrong mask or scale is off by thousands of times as much
 
 
 @dataclass(frozen=True)

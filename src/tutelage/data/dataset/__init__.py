@@ -1,1 +1,1 @@
-"""The prepared data set of a run: its splits, its rows on disk, its ledger and its figures."""
+"""The prepared data set of a run: splits, stored rows, ledger and statistics."""

@@ -1,4 +1,4 @@
-"""The files of the splits while they are written, and rows that are parted once it is known where each stands."""
+"""Write the files of the splits, and move rows once their final split is known."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,15 +12,15 @@ from tutelage.data.dataset.prepared_rows import RowsWriter, id_type, map_rows
 from tutelage.run.folder import SPLITS, files_of_answers
 from tutelage.system.storage import remove, storage_faults
 
-UNDIVIDED = "undivided"  # what the rows of all splits are called until the last of them is known
-PROVISIONAL = "provisional-"  # before the name of a split that holds rows of others
+UNDIVIDED = "undivided"  # file name for the rows of all splits until the last one is known
+PROVISIONAL = "provisional-"  # prefix of a split's files while it still holds rows of other splits
 
 
 @contextmanager
 def split_writers(
     folder: Path, names: Sequence[str], vocabulary: int, *, answers: Sequence[str]
 ) -> Iterator[list[list[RowsWriter]]]:
-    """Give the writers of each split, one for each of the `answers` of a row."""
+    """Yield the writers of each split, one for each of the `answers` of a row."""
     writers = [
         [RowsWriter(files, id_type(vocabulary)) for files in files_of_answers(folder, name, answers)]
         for name in names
@@ -31,14 +31,14 @@ def split_writers(
 
 
 def divide(folder: Path, sides: np.ndarray, vocabulary: int, *, answers: Sequence[str]) -> None:
-    """Part the rows that were written as UNDIVIDED into the splits, now that the side of each is known: (rows,)."""
+    """Distribute the rows written as UNDIVIDED to the splits; `sides` is the split of each row: (rows,)."""
     _part(folder, [UNDIVIDED], np.zeros(len(sides), dtype=np.uint8), sides, vocabulary, answers=answers)
 
 
 def divide_again(
     folder: Path, written: np.ndarray, sides: np.ndarray, vocabulary: int, *, answers: Sequence[str]
 ) -> None:
-    """Move the rows of the splits where they were `written` to the `sides` where they belong: (rows,) each."""
+    """Move rows from the splits where they were `written` to their final `sides`: (rows,) each."""
     if (written == sides).all():
         return
     for name in SPLITS:
@@ -61,7 +61,7 @@ def _part(
     *,
     answers: Sequence[str],
 ) -> None:
-    """Part rows into the splits in the order of the source; each was `written` under one of the names, by number."""
+    """Distribute rows to the splits in source order; `written` is the index in `names` where each row is now."""
     files = [files_of_answers(folder, name, answers) for name in names]
     opened = [list(map(map_rows, one)) for one in files]
     is_other = (np.diff(sides) != 0) | (np.diff(written) != 0)

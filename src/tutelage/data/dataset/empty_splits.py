@@ -1,4 +1,4 @@
-"""A split that would be empty, because there are too few rows or too few different prompts."""
+"""Detect splits that would be empty, because there are too few rows or too few different prompts."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,13 +7,13 @@ from tutelage.config.recipe import DataSettings
 from tutelage.data.dataset.splits import SplitAssigner
 from tutelage.run.folder import SPLITS
 
-# Prompts are placed by their hashes, so that many of them leave a split empty by chance less often than this.
+# Splits are chosen by prompt hash; with enough prompts, an empty split is less likely than this.
 CHANCE = 0.001
 
 
 @dataclass(frozen=True)
 class EmptySplit:
-    """Which split would be empty, of what, and what can be done."""
+    """A split that would be empty: error code, cause and remedy."""
 
     code: str
     what: str
@@ -21,14 +21,14 @@ class EmptySplit:
 
 
 def empty_splits(sides: SplitAssigner, settings: DataSettings) -> Iterator[EmptySplit]:
-    """Yield the splits that would be empty and must not be."""
-    shares = {"train": 1.0, "test": settings.test_size}  # a run needs training rows whatever the share says
+    """Yield the splits that would be empty but must not be."""
+    shares = {"train": 1.0, "test": settings.test_size}  # a run needs training rows, whatever train_size is
     stands = sides.splits()
     for name, share in shares.items():
         if share > 0 and not (stands == SPLITS.index(name)).any():
             yield _described(name, sides, settings)
             if not len(stands):
-                return  # without rows the others are empty for the same reason
+                return  # without rows, all splits are empty for the same reason
 
 
 def _described(name: str, sides: SplitAssigner, settings: DataSettings) -> EmptySplit:

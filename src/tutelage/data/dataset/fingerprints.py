@@ -1,4 +1,6 @@
-"""What the prepared rows of a run are made of, as hashes: where all are equal, the rows would come out the same."""
+"""Fingerprints of everything that prepared rows depend on; if all are equal, preparing again gives the same
+rows.
+"""
 
 import hashlib
 import json
@@ -9,8 +11,8 @@ from tutelage.config.recipe import DataSettings
 from tutelage.data.prompts.prompts import PromptRenderer
 from tutelage.data.rows.conversations import ChatMessage, Conversation, single_exchange_of
 
-FORM = 3  # of the files that hold prepared rows; other ones need another number
-# A prompt style is known by what it writes around these texts, whatever it is called.
+FORM = 3  # version of the files with prepared rows; increment when they change
+# A prompt style is identified by what it writes around these texts, not by its name.
 PROBES = (
     single_exchange_of(0, "question", "", "answer"),
     single_exchange_of(0, "question", "input", "answer"),
@@ -37,9 +39,10 @@ def fingerprints_of(
     adapter: str | None = None,
     objective: ObjectiveInfo = DEFAULT,
 ) -> dict[str, str]:
-    """Return a hash each of the data, the model, its tokenizer, the text of the prompt style, and the settings.
+    """Return a hash for each of data, model, tokenizer, rendered prompt style, and settings.
 
-    The rows do not depend on the `adapter` that a training starts from; the run does, and an adapter is given or not.
+    The rows do not depend on the `adapter` that training starts from, but the run does, so it is included if
+    given.
     """
     return {
         "data": source_sha256,
@@ -47,7 +50,7 @@ def fingerprints_of(
         **({} if adapter is None else {"adapter": adapter}),
         "tokenizer": _hash(renderer.tokenizer.backend_tokenizer.to_str(), str(renderer.end_of_turn)),
         "prompt": _hash(*_objective_texts(objective), *_prompt_texts(settings, renderer, objective)),
-        # A license is told of the rows, and makes none of them.
+        # The license describes the rows but does not affect them.
         "settings": _hash(
             json.dumps(settings.model_dump(exclude={"license"})), str(context_length), str(FORM)
         ),
@@ -55,20 +58,20 @@ def fingerprints_of(
 
 
 def _objective_texts(objective: ObjectiveInfo) -> list[str]:
-    """Return the name of an objective that is not the default one."""
+    """Return the name of the objective, unless it is the default."""
     return [] if objective == DEFAULT else [objective.name]
 
 
 def _prompt_texts(settings: DataSettings, renderer: PromptRenderer, objective: ObjectiveInfo) -> list[str]:
     if not objective.has_effect("data.prompt_template"):
         return []
-    if settings.prompt_template == "chat":  # a template is its own text, and may refuse what the probes say
+    if settings.prompt_template == "chat":  # compare the template itself, which may reject the probes
         return [renderer.tokenizer.chat_template]
     return [str(renderer.lay_out(probe)) for probe in PROBES]
 
 
 def changed_parts(before: dict[str, Any], now: dict[str, str]) -> list[str]:
-    """Return the names of what is another than it was."""
+    """Return the names of the parts that differ."""
     return [name for name in {**now, **before} if before.get(name) != now.get(name)]
 
 

@@ -1,4 +1,4 @@
-"""What becomes of each row, gathered while the rows go by: one byte a row, and words for those alone that changed."""
+"""Record what happens to each row: one byte per row, and messages only for changed rows."""
 
 import json
 from bisect import bisect_right
@@ -21,9 +21,9 @@ KEPT, REPAIRED, DROPPED = range(len(OUTCOMES))
 def rows_with_other_outcome(
     ledger: Path, *, run: str, outcomes: Collection[str], reasons: Collection[str]
 ) -> dict[int, Message]:
-    """Return the rows of which a run's ledger does not tell these outcomes and one of these reasons, and why not.
+    """Return the rows whose entry in a run's ledger has none of these outcomes or reasons, and why.
 
-    A reason is asked for by its code or a part of its words. The messages call the run by its name, `run`.
+    A reason matches by its code or a part of its message. `run` is the run's name in the messages.
     """
     left_out: dict[int, Message] = {}
     with reading_faults(ledger), ledger.open("rb") as lines:
@@ -43,42 +43,44 @@ def _is_about(reason: Mapping[str, str], part: str) -> bool:
 
 
 class Ledger:
-    """The outcome of every row of a source, in the order of the source."""
+    """The outcome of every row of a source, in source order."""
 
     def __init__(self) -> None:
         self._outcomes = bytearray()
         self._reasons: dict[int, tuple[Message, ...]] = {}
-        self._files: list[tuple[int, str]] = []  # of each file the first row and the name
+        self._files: list[tuple[int, str]] = []  # first row and name of each file
 
     def note_file(self, record: Record) -> None:
-        """Remember in which file of several a record stands."""
+        """Record which of several files a record comes from."""
         if record.file is not None and (not self._files or self._files[-1][1] != record.file):
             self._files.append((record.row, record.file))
 
     def file_of(self, row: int) -> str | None:
-        """Return the name of the file that holds a row, None where the source is one file."""
+        """Return the name of the file that holds a row, or None if the source is a single file."""
         place = bisect_right(self._files, row, key=lambda file: file[0])
         return self._files[place - 1][1] if place else None
 
     def note(self, checked: CheckedRow) -> None:
-        """Take in the next row."""
+        """Add the outcome of the next row."""
         assert checked.row.row == len(self._outcomes), "every row has a line"
         self._outcomes.append(OUTCOMES.index(checked.outcome))
         if checked.reasons:
             self._reasons[checked.row.row] = checked.reasons
 
     def drop(self, row: int, reason: Message) -> None:
-        """Drop a row that was kept or repaired before."""
+        """Mark a row as dropped that was kept or repaired before."""
         self._outcomes[row] = DROPPED
         self._reasons[row] = (reason,)
 
     def counts(self) -> dict[str, int]:
-        """Return how many rows were read and what became of them; the outcomes sum up to the rows."""
+        """Return the number of rows read and of each outcome; the outcomes add up to the rows read."""
         counted = {name: self._outcomes.count(code) for code, name in enumerate(OUTCOMES)}
         return {"read": len(self._outcomes), **counted}
 
     def reasons(self) -> list[str]:
-        """Return a text for each code of a reason, the most frequent first: the words of one row, and of how many."""
+        """Return one line per reason code, most frequent first, with the message of its first row and the
+        number of rows.
+        """
         rows, first = Counter[str](), dict[str, str]()
         for row, reasons in self._reasons.items():
             for reason in {reason.code: reason for reason in reversed(reasons)}.values():
@@ -90,10 +92,12 @@ class Ledger:
         ]
 
     def lines(self, rows: np.ndarray, sides: np.ndarray) -> Iterator[str]:
-        """Yield the line of every row; `rows` are the numbers of those that are kept, and `sides` where they stand."""
+        """Yield the ledger line of every row; `rows` are the numbers of the kept rows, and `sides` their
+        splits.
+        """
         ends: dict[
             tuple[int, int, str | None], str
-        ] = {}  # of the rows without a reason, which are nearly all
+        ] = {}  # cached for rows without a reason, which are nearly all
         split = np.full(len(self._outcomes), len(SPLITS), dtype=np.uint8)
         split[rows] = sides
         files = iter([*self._files, (len(self._outcomes), "")])
@@ -112,7 +116,7 @@ class Ledger:
 
 
 def _end_of_line(outcome: int, side: int, reasons: Iterable[Message], file: str | None) -> str:
-    """Return the line of a row behind its number."""
+    """Return the part of a ledger line after the row number."""
     record = {
         "outcome": OUTCOMES[outcome],
         "split": SPLITS[side] if side < len(SPLITS) else None,

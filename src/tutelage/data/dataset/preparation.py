@@ -1,4 +1,4 @@
-"""Stage 1 as a whole: rows are read, checked, rendered and written one after the other into a run's data folder."""
+"""Run stage 1: read, check, render and write rows one by one into a run's data folder."""
 
 import os
 from collections import deque
@@ -34,13 +34,13 @@ from tutelage.run.folder import LEDGER, PREPARATION, SPLITS
 from tutelage.system.storage import storage_faults
 
 ROWS_NAMED = 8
-ROWS_TOLD = 1_000  # so many are rendered between two signs of progress
-ALONE = "text alone"  # the prompt style of what has no prompt
+ROWS_TOLD = 1_000  # number of rows between two progress reports
+ALONE = "text alone"  # prompt style of rows without a prompt
 
 
 @dataclass(frozen=True)
 class PreparedData:
-    """What stage 1 made of a source; the rows of each split are mapped from the files that it wrote."""
+    """The result of stage 1; the rows of each split are memory-mapped."""
 
     splits: dict[str, PreparedRows]
     preparation: Preparation
@@ -63,18 +63,18 @@ def prepare(
     choose_task: Callable[[PreparedRows], TaskChoice] | None = None,
     progress: Callable[[int], None] = lambda rows: None,
 ) -> PreparedData:
-    """Turn a source into the files of a data folder, or stop with the rows that are at fault.
+    """Prepare a source in a data folder; raise DataError if rows cannot be used.
 
-    Of the rows a few at a time are in memory, and of each no more than some hashes is kept. `weights` is the SHA-256 of
-    the base model, and `model_files` those of its files, by which later stages know that it is still the same; none
-    where it was converted, and so has a manifest. `adapter` is the SHA-256 of what a training starts from beside it.
-    `choose_task` sees the training rows alone. `progress` is told how many more are rendered.
+    Only a few rows are in memory at a time, and only hashes of earlier ones. `weights` is the SHA-256 of the
+    base model, and `model_files` those of its files, so that later stages can detect changes; it is empty for a
+    converted model, which has a manifest. `adapter` is the SHA-256 of an adapter to start from. `choose_task`
+    sees only the training rows. `progress` is called with the number of newly rendered rows.
     """
     ledger = Ledger()
     reader = ConversationReader(source.name, settings, needs_labels=encoder.needs_labels, objective=objective)
     sides = SplitAssigner(rule=settings.split, train_size=settings.train_size, test_size=settings.test_size)
     limit = min(settings.max_length or context_length, context_length)
-    questions = bytearray()  # a fingerprint of what each row asks
+    questions = bytearray()  # prompt fingerprint of each row
     overlong: list[tuple[int, int]] = []
     labels, seen_labels = Labels(), SeenLabels(settings.label_separator)
     vocabulary = vocabulary_of(renderer.tokenizer)
@@ -130,7 +130,7 @@ def prepare(
         settings={
             "data": settings.model_dump(),
             "model": model.model_dump(),
-            "training": {"objective": objective.name},  # without which a recipe of the others may be refused
+            "training": {"objective": objective.name},  # some recipes are only valid with their objective
         },
         objective=objective.name,
         classes=labels.classes,
@@ -167,7 +167,7 @@ def _divided(
     *,
     answers: Sequence[str],
 ) -> np.ndarray:
-    """Put the rows that were written into the files of their splits, and return the side of each: (rows,)."""
+    """Move the written rows to their final splits, and return the split of each row: (rows,)."""
     for empty in empty_splits(sides, settings):
         raise DataError(empty.code, f"{source}: {empty.what}. {empty.remedy}")
     stands = sides.splits()
@@ -186,9 +186,9 @@ def _kept(
     *,
     format: str | None,
 ) -> Iterator[Conversation]:
-    """Yield the rows that are not dropped, and note in the ledger what becomes of all.
+    """Yield the rows that are not dropped, and record the outcome of every row in the ledger.
 
-    After a row of another format, where they have one, nothing is yielded.
+    If `format` is given, stop yielding at the first row of another format.
     """
     oversized: dict[int, int] = {}
 
@@ -204,12 +204,12 @@ def _kept(
         ledger.note(checked)
         if checked.outcome != "dropped":
             if format not in (None, checked.row.format):
-                deque(each, maxlen=0)  # so that a fault of the reader, as with KTO rows, is said first
+                deque(each, maxlen=0)  # read on, so that errors of the reader, as for KTO rows, come first
             yield checked.row
 
 
 def _write_lines(name: str, folder: Path, lines: Iterator[str]) -> None:
-    """Write lines one after the other; the folder as a whole takes its place once everything is in it."""
+    """Write lines to a file; the caller moves the whole folder into place later."""
     path = folder / name
     with storage_faults(path), path.open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(f"{line}\n" for line in lines)
@@ -223,14 +223,14 @@ def _count_repeated(questions: bytearray) -> int:
 
 
 def sizes_of(source: Source) -> dict[int, int]:
-    """Return the bytes of each row, as far as the kind of file tells them."""
+    """Return the size of each row in bytes, if the file type provides it."""
     return {record.row: record.size for record in source.records if record.size is not None}
 
 
 def check_token_ids(
     rows: PreparedRows, *, vocabulary: int, text_of: Callable[[int], str] | None = None
 ) -> None:
-    """Stop where the split of some rows holds a token id that the model has no weights for; say its text if known."""
+    """Raise DataError if a split contains a token id that the model has no weights for."""
     for place in filter(None, (one.place_of_unknown(vocabulary) for one in rows.answers.values())):
         row, token = place
         text = f" ({text_of(token)!r})" if text_of else ""

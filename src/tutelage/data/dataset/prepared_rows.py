@@ -1,6 +1,6 @@
-"""The prepared form of a split: a line of text for each row, and token ids as arrays that are mapped, not read.
+"""The stored form of a split: one line of text per row, and memory-mapped arrays of token ids.
 
-However many rows there are, opening them takes no more than a look at a table of 48 bytes a row.
+Opening it only reads a table of 48 bytes per row, so it is fast for any number of rows.
 """
 
 import json
@@ -38,12 +38,12 @@ TO_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 
 def id_type(vocabulary: int) -> np.dtype[Any]:
-    """Return the type of the ids of a vocabulary: two bytes where they are enough, or four."""
+    """Return the dtype of token ids: two bytes if they suffice, otherwise four."""
     return np.dtype("<u2") if vocabulary <= 2**16 else np.dtype("<u4")
 
 
 class RowsWriter:
-    """Writes the rows of one split one after the other; they are whole once it is closed."""
+    """Writes the rows of a split; the files are complete after `close`."""
 
     def __init__(self, files: SplitFiles, ids: np.dtype[Any]) -> None:
         self._files = files
@@ -79,12 +79,12 @@ class RowsWriter:
             )
 
     def copy(self, rows: "PreparedRows") -> None:
-        """Write rows that were prepared before, as they stand."""
+        """Copy rows that are already prepared."""
         for place in range(len(rows)):
             self._append(*rows.raw(place))
 
     def close(self) -> None:
-        """Put everything on the disk."""
+        """Flush all files to disk."""
         with storage_faults(self._files.texts), self._texts:
             self._texts.flush()
             os.fsync(self._texts.fileno())
@@ -93,7 +93,7 @@ class RowsWriter:
 
 
 class _ArrayFile:
-    """A .npy file that grows by its first axis, whose length is known in the end."""
+    """A .npy file that grows along its first axis; the header gets the final length on closing."""
 
     def __init__(self, path: Path, dtype: np.dtype[Any], columns: tuple[int, ...] = ()) -> None:
         self.length = 0
@@ -121,7 +121,7 @@ class _ArrayFile:
 
 
 def map_split(folder: Path, split: str, answers: Sequence[str] = ONE_ANSWER) -> "PreparedRows":
-    """Map the rows of a split in a data folder; further `answers` whose files are gone are left out."""
+    """Map the rows of a split in a data folder; further `answers` are left out if their files are missing."""
     first, *others = files_of_answers(folder, split, answers)
     rows = map_rows(first)
     found = {
@@ -133,7 +133,7 @@ def map_split(folder: Path, split: str, answers: Sequence[str] = ONE_ANSWER) -> 
 
 
 def _map_further_answers(rows: "PreparedRows", files: SplitFiles) -> "PreparedRows":
-    """Map further answers of some rows."""
+    """Map a further answer of the same rows."""
     found = map_rows(files)
     with reading_faults(files.table):
         if not np.array_equal(found.row_numbers, rows.row_numbers):
@@ -142,9 +142,9 @@ def _map_further_answers(rows: "PreparedRows", files: SplitFiles) -> "PreparedRo
 
 
 def map_rows(files: SplitFiles) -> "PreparedRows":
-    """Map the rows of a split; RunFolderError where the files are damaged or do not belong together."""
+    """Map the rows of a split; raise RunFolderError if the files are damaged or inconsistent."""
     with reading_faults(files.texts), files.texts.open("rb") as file:
-        is_empty = files.texts.stat().st_size == 0  # which cannot be mapped
+        is_empty = files.texts.stat().st_size == 0  # an empty file cannot be mapped
         texts = b"" if is_empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     ids, table, spans = _map(files.ids), _map(files.table), _map(files.spans)
     with reading_faults(files.table):
@@ -170,7 +170,7 @@ def map_rows(files: SplitFiles) -> "PreparedRows":
 
 def _map(path: Path) -> np.ndarray:
     with reading_faults(path):
-        return npy.open_memmap(path, mode="r")  # it never unpickles
+        return npy.open_memmap(path, mode="r")  # never unpickles
 
 
 @dataclass(frozen=True)
@@ -178,14 +178,14 @@ class _Mapped:
     files: SplitFiles
     texts: mmap.mmap | bytes
     ids: np.ndarray  # (tokens,)
-    table: np.ndarray  # (rows,) of ROW
+    table: np.ndarray  # (rows,) of dtype ROW
     spans: np.ndarray  # (spans, 2)
 
 
 class PreparedRows(Sequence[PreparedRow]):
-    """The rows of a split, each made of what is on the disk when it is asked for; a slice is a view of them.
+    """The rows of a split, read from disk on access; a slice is a view.
 
-    What is mapped stays there when its files are moved or removed, as long as the rows are in use.
+    Mapped data stays available after its files are moved or removed, as long as the rows are in use.
     """
 
     def __init__(
@@ -232,7 +232,7 @@ class PreparedRows(Sequence[PreparedRow]):
         )
 
     def raw(self, index: int) -> tuple[Example, bytes, bytes, bytes]:
-        """Return the example of a row, its line of text, and the bytes of its ids and spans, as they are stored."""
+        """Return the stored form of a row: example, line of text, and the bytes of its ids and spans."""
         place = self._places[index]
         parts = (
             (self._split.texts, "text_end"),
@@ -243,12 +243,12 @@ class PreparedRows(Sequence[PreparedRow]):
         return self.example(index), line, ids, spans
 
     def beside(self, answer: str, others: "Mapping[str, PreparedRows]") -> "PreparedRows":
-        """Return the same rows as one answer of several, by its name, with the others by theirs."""
+        """Return these rows as the answer named `answer`, together with the other answers."""
         return PreparedRows(self._split, self._places, answer, others)
 
     @property
     def answers(self) -> "dict[str, PreparedRows]":
-        """These rows, which are the first answers, and all further answers to their prompts, row for row, by name."""
+        """All answers to the prompts of these rows by name, starting with these rows."""
         return {self._answer: self, **self._others}
 
     @property
@@ -257,41 +257,41 @@ class PreparedRows(Sequence[PreparedRow]):
 
     @property
     def row_numbers(self) -> np.ndarray:
-        """Where each row stands in the source: (rows,)."""
+        """Number of each row in the source: (rows,)."""
         return self._column("row")
 
     @property
     def lengths(self) -> np.ndarray:
-        """How many ids each row has: (rows,)."""
+        """Number of ids in each row: (rows,)."""
         return np.diff(self._split.table["ids_end"], prepend=0)[self._indices]
 
     @property
     def tokens(self) -> np.ndarray:
-        """How many tokens of each row are read or predicted, a predicted label being one: (rows,)."""
+        """Number of tokens in each row that are read or predicted; a predicted label counts as one: (rows,)."""
         return self.lengths + predicts_label(self._split.table[self._indices], self.lengths)
 
     @property
     def read_tokens(self) -> np.ndarray:
-        """How many tokens of each row a model reads: (rows,)."""
+        """Number of tokens in each row that the model reads: (rows,)."""
         return self.tokens - 1
 
     @property
     def labels(self) -> np.ndarray:
-        """The label of each row, WITHOUT_LABEL where it has none: (rows,)."""
+        """Label of each row, or WITHOUT_LABEL: (rows,)."""
         return self._column("label")
 
     @property
     def prompt_tokens(self) -> np.ndarray:
-        """How many tokens of each row stand before its last answer: (rows,)."""
+        """Number of tokens before the last answer in each row: (rows,)."""
         return self._column("prompt_tokens")
 
     @property
     def supervised(self) -> np.ndarray:
-        """How many tokens of each row are predicted and scored: (rows,)."""
+        """Number of predicted and scored tokens in each row: (rows,)."""
         return self._column("supervised")
 
     def place_of_unknown(self, vocabulary: int) -> tuple[int, int] | None:
-        """Return a row of the split that holds an id beyond a vocabulary, with that id; None where there is none."""
+        """Return the first (row, token id) in the split that is outside the vocabulary, or None."""
         if np.iinfo(self._split.ids.dtype).max < vocabulary:
             return None
         for begin in range(0, len(self._split.ids), IDS_AT_ONCE):
@@ -304,12 +304,12 @@ class PreparedRows(Sequence[PreparedRow]):
 
     @property
     def ids(self) -> np.ndarray:
-        """The ids of all rows of the split, one row after the other, mapped: (tokens,)."""
+        """Mapped token ids of all rows of the split, concatenated: (tokens,)."""
         return self._split.ids
 
     @property
     def begins(self) -> np.ndarray:
-        """Where the ids of each row begin: (rows,)."""
+        """Start of each row in `ids`: (rows,)."""
         return self._column("ids_end") - self.lengths
 
     def _column(self, name: str) -> np.ndarray:
@@ -325,7 +325,7 @@ class PreparedRows(Sequence[PreparedRow]):
 
 
 class Examples(Sequence[Example]):
-    """The examples of prepared rows, each read when it is asked for; a slice is a view of them."""
+    """The examples of prepared rows, read on access; a slice is a view."""
 
     def __init__(self, rows: PreparedRows) -> None:
         self._rows = rows

@@ -1,4 +1,4 @@
-"""What an objective makes of conversations: rows of token ids, and what of them is a target."""
+"""Define how an objective encodes conversations as rows of token ids with targets."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,20 +11,20 @@ from tutelage.data.rows.conversations import Conversation
 from tutelage.run.folder import ONE_ANSWER
 from tutelage.tree.examples import PreparedRow
 
-# A conversation and what is trained of it: a row for each of its answers.
+# A conversation and its training rows, one per answer.
 EncodedRows = tuple[Conversation, tuple[PreparedRow, ...]]
 
 
 @dataclass
 class Labels:
-    """The labels that rows have, by their numbers, as they are seen; and the sets of them where a row has several."""
+    """Label names by number, in order of appearance, and the label sets of rows with several labels."""
 
     classes: list[str] = field(default_factory=list)
     sets: list[tuple[int, ...]] = field(default_factory=list)
 
 
 class Encode(Protocol):
-    """Yields each conversation with its rows, and adds their labels; DataError where one has another format."""
+    """Yields each conversation with its rows and collects labels; raises DataError for a wrong format."""
 
     def __call__(
         self,
@@ -36,27 +36,27 @@ class Encode(Protocol):
 
 
 class CheckSplits(Protocol):
-    """Raises DataError where the rows of the splits cannot be trained on; `source` names their data."""
+    """Raises DataError if the splits cannot be trained on; `source` is the name of the data."""
 
     def __call__(self, splits: Mapping[str, PreparedRows], labels: Labels, source: str) -> None: ...
 
 
 def require_nothing(row: Conversation) -> None:
-    """Take a row of any format."""
+    """Accept a row of any format."""
 
 
 def accept_splits(splits: Mapping[str, PreparedRows], labels: Labels, source: str) -> None:
-    """Take any rows."""
+    """Accept any splits."""
 
 
 @dataclass(frozen=True)
 class RowEncoder:
-    """How the rows of an objective are encoded; `check` raises DataError where a row has another format.
+    """How an objective encodes its rows; `check` raises DataError for a row of the wrong format.
 
-    `answers` names what `encode` yields of each conversation, in order: files, previews and drawings call them so. A
-    single one has no name. Where the `last_answer_alone` is trained, the earlier ones of a conversation are not,
-    whatever `data.train_on` says. With `needs_labels` each row says whether its answer is desirable, and with
-    `learns_labels` the answers are labels, each of which has to be among the training rows.
+    `answers` names the rows that `encode` yields per conversation, in order, for files, previews and drawings;
+    a single answer has no name. With `last_answer_alone`, earlier answers of a conversation are not trained on,
+    whatever `data.train_on` says. With `needs_labels`, each row must say whether its answer is desirable. With
+    `learns_labels`, answers are labels, each of which must occur in the training rows.
     """
 
     encode: Encode
@@ -72,14 +72,14 @@ class RowEncoder:
         assert all(self.answers) or self.answers == ONE_ANSWER, "answers that stand side by side have names"
 
     def trains_earlier_answers(self, settings: DataSettings) -> bool:
-        """Tell whether the answers before the last one of a conversation are trained too."""
+        """Return whether the earlier answers of a conversation are also trained on."""
         return not self.last_answer_alone and settings.train_on != "last"
 
 
 def encode_answers(
     renderer: PromptRenderer, conversations: Iterable[Conversation], settings: DataSettings, labels: Labels
 ) -> Iterator[EncodedRows]:
-    """Yield each conversation with the row of its answers, those supervised that `data.train_on` names."""
+    """Yield each conversation with its row, with the answers supervised that `data.train_on` selects."""
     for conversation, row in renderer.rows(conversations, train_on=settings.train_on):
         yield conversation, (row,)
 

@@ -1,4 +1,6 @@
-"""The table of prepared rows: 48 bytes for each row, which say where its ids and its text end and how they are cut."""
+"""The table of prepared rows: 48 bytes per row for the positions of its ids and text, its token counts and
+label.
+"""
 
 import struct
 
@@ -6,8 +8,8 @@ import numpy as np
 
 from tutelage.tree.examples import Example
 
-# Of each row its number in the source, where its ids, its text and its earlier spans end, how its ids are cut, and its
-# label. A label takes eight bytes, so that the columns of every row stay aligned.
+# Per row: number in the source, ends of its ids, text and earlier spans, token counts, and label. The label
+# takes eight bytes to keep all columns aligned.
 ROW = np.dtype(
     [
         ("row", "<i8"),
@@ -24,25 +26,27 @@ WITHOUT_LABEL = -1
 
 
 def pack_row(example: Example, *, ids_end: int, text_end: int, spans_end: int) -> bytes:
-    """Return the entry of an example."""
+    """Return the table entry of an example."""
     label = WITHOUT_LABEL if example.label is None else example.label
     ends = ids_end, text_end, spans_end
     return _PACKED.pack(example.row, *ends, example.prompt_tokens, example.supervised, label)
 
 
 def check_length(ends: np.ndarray, length: int) -> None:
-    """Raise ValueError where what ends at these places is not as long as its file: (rows,)."""
+    """Raise ValueError if `ends`, (rows,), is inconsistent with the length of the file."""
     if (np.diff(ends, prepend=0) < 0).any() or (ends[-1] if len(ends) else 0) != length:
         raise ValueError("its length does not match the table of its rows")
 
 
 def predicts_label(table: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    """Tell whose label is the target, from how many ids each row has, and not a judgement of an answer: (rows,)."""
+    """Return whether each row's label is a target, rather than a rating of its answer, given its number of ids:
+    (rows,).
+    """
     return (table["label"] != WITHOUT_LABEL) & (table["prompt_tokens"] == ids)
 
 
 def check_counts(table: np.ndarray) -> None:
-    """Raise ValueError where a row cannot be an example: (rows,) of ROW."""
+    """Raise ValueError if a row of the table, (rows,) of ROW, is not a valid example."""
     ids, label = np.diff(table["ids_end"], prepend=0), table["label"]
     is_class = predicts_label(table, ids)
     for column in ("supervised", "prompt_tokens"):

@@ -1,4 +1,4 @@
-"""Which row trains, which tests and which validates."""
+"""Assign rows to the training, test and validation splits."""
 
 from array import array
 from collections.abc import Iterable, Sequence
@@ -10,14 +10,14 @@ from tutelage.data.quality.prompt_fingerprint import DIGEST_BYTES, prompt_digest
 from tutelage.data.rows.conversations import Conversation
 from tutelage.run.folder import SPLITS
 
-# A prompt that more conversations go on from, each in its own way, is a greeting or the like, and not what they ask.
+# A prompt that is continued in more ways than this is a greeting or similar, not an actual question.
 BRANCHES_OF_A_QUESTION = 8
 
 
 def split_rows(
     rows: Sequence[Conversation], *, rule: SplitRule, train_size: float, test_size: float
 ) -> dict[str, list[Conversation]]:
-    """Return the rows of `train`, `test` and `validation`, each in the order of the source."""
+    """Return the rows of `train`, `test` and `validation`, each in source order."""
     sides = SplitAssigner(rule=rule, train_size=train_size, test_size=test_size)
     for row in rows:
         sides.add_row(row)
@@ -28,7 +28,7 @@ def split_rows(
 
 
 def find_leaks(splits: dict[str, list[Conversation]]) -> dict[str, list[int]]:
-    """Return the rows of `test` and `validation` whose normalised prompt is also trained on."""
+    """Return the rows of `test` and `validation` whose normalized prompt is also trained on."""
     trained: set[bytes] = set()
     for row in splits["train"]:
         prompt, earlier = prompts_of(row)
@@ -40,26 +40,30 @@ def find_leaks(splits: dict[str, list[Conversation]]) -> dict[str, list[int]]:
 
 
 class SplitAssigner:
-    """Decides which side each row stands on, and keeps of a row its number and fingerprints of its prompts.
+    """Assigns rows to splits, storing only row numbers and prompt fingerprints.
 
-    By group each prompt is placed by its own hash: equal prompts stay together, and a growing file moves no row. Where
-    one row asks what an earlier turn of others asks, these follow it, unless it is an opening (see `_groups`).
-    By position the rows are cut in file order, as the book does: int(n * 0.85) train, the next int(n * 0.1) test,
+    By group, each prompt is placed by its own hash: equal prompts stay together, and appending rows moves none
+    of the others. If one row asks what an earlier turn of other rows asks, those rows follow it, except for
+    openings (see `_groups`).
+
+    By position, rows are cut in file order, as in the book: int(n * 0.85) train, the next int(n * 0.1) test,
     the rest validation.
-    Stratified, each side gets its share of the rows of each label as nearly as whole groups of equal prompts allow.
+
+    Stratified, each split gets its share of the rows of every label, as closely as whole groups of equal
+    prompts allow.
     """
 
     def __init__(self, *, rule: SplitRule, train_size: float, test_size: float) -> None:
         self._rule, self._train_size, self._test_size = rule, train_size, test_size
         self._rows = array("q")
         self._prompts = bytearray()
-        # Of the answers before the last one of a row: their prompts, whether they are supervised, and the row's place.
+        # For the earlier answers in a row: prompts, whether they are supervised, and the row's index.
         self._earlier, self._is_trained, self._owners = bytearray(), bytearray(), array("q")
-        self._labels, self._numbers = array("q"), dict[str, int]()  # of a stratified split
-        self._sides = bytearray()  # by group, of each row by its own prompt
+        self._labels, self._numbers = array("q"), dict[str, int]()  # for stratified splits
+        self._sides = bytearray()  # by group: split of each row by its own prompt
 
     def under(self, rule: SplitRule) -> "SplitAssigner":
-        """Return the sides on which the rows that were taken in would stand by another rule."""
+        """Return an assigner for the same rows under another rule."""
         other = SplitAssigner(rule=rule, train_size=self._train_size, test_size=self._test_size)
         other._rows, other._prompts = self._rows, self._prompts
         other._earlier, other._is_trained, other._owners = self._earlier, self._is_trained, self._owners
@@ -68,17 +72,18 @@ class SplitAssigner:
         return other
 
     def add_row(self, row: Conversation, *, trains_all: bool = True) -> int | None:
-        """Take in the next row; where not `trains_all`, its last answer alone is trained on."""
+        """Add the next row; without `trains_all`, only its last answer is trained on."""
         prompt, earlier = prompts_of(row, trains_all=trains_all)
         return self.add(row.row, prompt, row.response, earlier)
 
     def add(
         self, row: int, prompt: str, label: str, earlier: Iterable[tuple[bytes, bool]] = ()
     ) -> int | None:
-        """Take in the next row, its normalised prompt, and its label, by which a stratified split goes.
+        """Add the next row with its normalized prompt, its label (for stratified splits), and its `earlier`
+        prompts.
 
-        `earlier` are the prompts of its earlier answers. Returns the side where the row stands if no other row asks
-        one of these, as its place in SPLITS, or None where the end decides it.
+        Return its split as an index into SPLITS, assuming no other row asks one of the earlier prompts; None if
+        the split depends on later rows.
         """
         digest = prompt_digest(prompt)
         for one, is_supervised in earlier:
@@ -95,16 +100,16 @@ class SplitAssigner:
         return self._sides[-1]
 
     def _side(self, digest: bytes | bytearray) -> int:
-        place = int.from_bytes(digest[:6]) / 2**48  # in [0, 1), and it depends on nothing but the prompt
+        place = int.from_bytes(digest[:6]) / 2**48  # in [0, 1), depends only on the prompt
         return (place >= self._train_size) + (place >= self._train_size + self._test_size)
 
     @property
     def rows(self) -> np.ndarray:
-        """The numbers of the rows: (rows,)."""
+        """Row numbers: (rows,)."""
         return np.array(self._rows, dtype=np.int64)
 
     def splits(self) -> np.ndarray:
-        """Return the side of each row as its place in SPLITS: (rows,) uint8."""
+        """Return the split of each row as an index into SPLITS: (rows,) uint8."""
         if self._rule == "position":
             places = np.arange(len(self._rows))
             train_end = int(len(places) * self._train_size)
@@ -122,16 +127,16 @@ class SplitAssigner:
         return sides
 
     def first_splits(self) -> np.ndarray:
-        """Return what `add` returned of each row where the rule is by group: (rows,) uint8."""
+        """Return what `add` returned for each row under the group rule: (rows,) uint8."""
         return np.frombuffer(bytes(self._sides), dtype=np.uint8).copy()
 
     def groups(self) -> np.ndarray:
-        """Return how many rows each group has that the rule keeps together, the largest first: (groups,)."""
+        """Return the size of each group of rows that must stay together, largest first: (groups,)."""
         groups = np.arange(len(self._rows)) if self._rule == "position" else self._groups()[0]
         return np.sort(np.unique(groups, return_counts=True)[1])[::-1]
 
     def leaks(self) -> dict[str, list[int]]:
-        """Return the rows of `test` and `validation` whose normalised prompt is also trained on."""
+        """Return the rows of `test` and `validation` whose normalized prompt is also trained on."""
         rows, sides, prompts = self.rows, self.splits(), self._fingerprints
         is_trained = np.frombuffer(bytes(self._is_trained), dtype=bool)
         earlier = self._earlier_fingerprints[
@@ -142,10 +147,12 @@ class SplitAssigner:
         return {name: rows[is_leak & (sides == place)].tolist() for place, name in enumerate(SPLITS) if place}
 
     def _groups(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return for each row the prompt that it follows, the places where that is another's, and those of openings.
+        """Return the group of each row, the indices of rows that follow another row's prompt, and those of
+        openings.
 
-        A row follows the shortest of its prompts that is the whole prompt of some row, so that no prompt of a test row
-        is answered in training. An opening is followed by none: its own rows are trained, which leaks nothing.
+        A row follows the shortest of its prompts that is the whole prompt of another row, so that no test
+        prompt is answered in training. No row follows an opening; rows that ask only an opening are trained on,
+        so nothing leaks.
         """
         prompts, earlier = self._fingerprints, self._earlier_fingerprints
         hits = np.flatnonzero(np.isin(earlier, prompts))
@@ -153,7 +160,7 @@ class SplitAssigner:
         if not len(hits):
             return prompts, nothing, nothing
         owners = np.array(self._owners, dtype=np.int64)
-        # What follows each earlier prompt in its conversation: the next earlier one, or the row's own.
+        # What follows each earlier prompt in its conversation: the next earlier prompt, or the row's own.
         following = np.append(earlier[1:], prompts[:1])
         is_last = np.append(owners[1:] != owners[:-1], True)
         following[is_last] = prompts[owners[is_last]]
@@ -186,11 +193,12 @@ def _firsts(pairs: np.ndarray) -> np.ndarray:
 
 
 def stratified_splits(prompts: np.ndarray, labels: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Return the side of each row, (rows,) uint8, so that each side has its share of each label within one row.
+    """Return the split of each row, (rows,) uint8, so that each split gets its share of every label within one
+    row.
 
-    `prompts` are fingerprints, (rows,), and rows with the same one are a group that stays together; a group with
-    several labels counts under that of its first row. The largest groups are placed first, so that single rows even
-    out what they left, and groups of one size in the order of their fingerprints.
+    `prompts` are fingerprints, (rows,); rows with the same one form a group that stays together and counts
+    under the label of its first row. Larger groups are placed first so that smaller ones can balance them; ties
+    are ordered by fingerprint.
     """
     _, first, group_of, sizes = np.unique(prompts, return_index=True, return_inverse=True, return_counts=True)
     side_of_group = np.empty(len(first), dtype=np.uint8)
@@ -202,7 +210,7 @@ def stratified_splits(prompts: np.ndarray, labels: np.ndarray, shares: np.ndarra
 
 
 def _fill(sizes: np.ndarray, shares: np.ndarray) -> list[int]:
-    """Return a side for each group, given by its rows: the one with room for it that is furthest behind its share."""
+    """Return a split for each group, given the group sizes: the one with room that is furthest below its share."""
     room = whole_quotas(int(sizes.sum()), shares)
     placed, sides = np.zeros(len(shares)), []
     for size in sizes.tolist():
@@ -216,7 +224,7 @@ def _fill(sizes: np.ndarray, shares: np.ndarray) -> list[int]:
 
 
 def whole_quotas(rows: int, shares: np.ndarray) -> np.ndarray:
-    """Return how many of so many rows each share gets, each within one of its part: the largest remainders go up."""
+    """Divide `rows` by `shares` into whole numbers; the largest remainders are rounded up."""
     exact = rows * shares
     quotas = np.floor(exact + 1e-9)
     rest = rows - int(quotas.sum())

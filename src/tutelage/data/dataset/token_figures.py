@@ -1,4 +1,4 @@
-"""What rows are for a model: how long they are in tokens, and how many of those prefix sharing spares it."""
+"""Compute token statistics: lengths, and tokens saved by prefix sharing."""
 
 import tempfile
 from array import array
@@ -21,31 +21,31 @@ EXAMPLES_A_STEP = 8
 
 @dataclass(frozen=True)
 class TokenFigures:
-    """Lengths in tokens, and how many tokens a model has to run over with and without prefix sharing."""
+    """Lengths in tokens, and the number of tokens to compute with and without prefix sharing."""
 
     lengths: np.ndarray  # (examples,)
     supervised: int
     longest_allowed: int
-    without_end: int | None  # None where no answer is to end
-    computed: int  # tokens that a model has to run over one example at a time
-    distinct: int  # over the whole source
-    distinct_by_step: int  # over steps of eight rows in the order of the file
+    without_end: int | None  # None if no row has an answer that should end
+    computed: int  # tokens to compute without sharing, one example at a time
+    distinct: int  # with sharing over the whole source
+    distinct_by_step: int  # with sharing within steps of eight rows in file order
 
 
 class TokenCounter:
-    """Counts over examples that go by; their ids wait in a temporary file until the last of them is known."""
+    """Counts tokens of a stream of examples; their ids go to a temporary file."""
 
     def __init__(self, *, longest_allowed: int, end_of_turn: int, vocabulary: int) -> None:
-        self.overlong: dict[int, int] = {}  # rows and their tokens; of a pair both answers may be too long
+        self.overlong: dict[int, int] = {}  # tokens by row; both answers of a pair may be too long
         self._limit, self._end_of_turn = longest_allowed, end_of_turn
         self._lengths = array("q")
         self._supervised = self._answers = self._without_end = self._distinct_by_step = 0
         self._step: list[Example] = []
         self._id_type = id_type(vocabulary)
-        self._ids = tempfile.TemporaryFile()  # noqa: SIM115 - it is gone with the counter
+        self._ids = tempfile.TemporaryFile()  # noqa: SIM115 - deleted together with the counter
 
     def add(self, example: Example) -> None:
-        """Take in the next example."""
+        """Add the next example."""
         tokens = example.tokens
         if tokens > self._limit:
             self.overlong[example.row] = tokens
@@ -60,13 +60,13 @@ class TokenCounter:
             self._count_step()
 
     def figures(self) -> TokenFigures | None:
-        """Return the figures of all examples, or None where there were none."""
+        """Return the statistics of all examples, or None if there were none."""
         if not self._lengths:
             return None
         self._count_step()
         self._ids.flush()
         lengths = np.array(self._lengths)
-        read = lengths - 1  # of each example its last token is predicted only
+        read = lengths - 1  # the last token of each example is only a target
         ids = np.memmap(self._ids, dtype=self._id_type, mode="r")
         return TokenFigures(
             lengths=lengths,
@@ -90,9 +90,9 @@ def count_row_tokens(
     train_on: TrainOn,
     file_of: Callable[[int], str],
 ) -> dict[int, int]:
-    """Return the tokens of every row that has an example, be it dropped as a repeat or for its size.
+    """Return the token count of every row with an example, even if it is dropped as a repeat or for its size.
 
-    A row without a supervised answer, or without a prompt before it, has none and is left out.
+    Rows without a supervised answer, or without a prompt before it, have no example and are left out.
     """
     rows = [one.row for one in checked if _has_example(one.row)]
     with naming_row_of_surrogate(file_of):
@@ -106,7 +106,7 @@ def _has_example(row: Conversation) -> bool:
 
 
 def count_tokens(splits: Mapping[str, PreparedRows]) -> dict[str, int]:
-    """Return how many tokens the training rows have, and of all rows the longest."""
+    """Return the token counts of the training rows, and the length of the longest row of all splits."""
     train = list(splits["train"].answers.values())
     ids = [one.ids for one in train]
     begins = [one.begins + sum(map(len, ids[:place])) for place, one in enumerate(train)]

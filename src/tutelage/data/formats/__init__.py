@@ -1,1 +1,1 @@
-"""The formats of rows: which one a row has, and how it becomes a conversation."""
+"""Row formats: recognize the format of a row and read it as a conversation."""

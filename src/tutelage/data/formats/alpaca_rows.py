@@ -1,4 +1,4 @@
-"""Rows in the format of Alpaca, with the earlier turns that some of its kin have."""
+"""Read rows in Alpaca format, including the history that some variants have."""
 
 from tutelage.data.formats.messages import list_in_text, system_message
 from tutelage.data.rows.conversations import ChatMessage
@@ -14,7 +14,7 @@ def read_alpaca(value: Value, reading: Reading) -> tuple[ChatMessage, ...]:
 
 
 def _history(value: Value) -> tuple[ChatMessage, ...]:
-    """Read Alpaca's earlier turns: a list of pairs of a question and its answer."""
+    """Read the history of an Alpaca row: a list of [question, answer] pairs."""
     history = value.get("history") or []
     if isinstance(history, str) and history.lstrip().startswith("["):
         history = list_in_text(history, "history")

@@ -1,4 +1,4 @@
-"""What columns are called in some languages: beginnings of names, which count where the contents leave it open."""
+"""Common column names in several languages, as prefixes; used if the contents of a column are ambiguous."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -35,14 +35,14 @@ HINTS: Mapping[Role, tuple[str, ...]] = {
     "context": tuple(_CONTEXT.split()),
     "label": tuple(_LABEL.split()),
 }
-META = tuple(_META.split())  # what is said about a row, which is neither asked nor answered
-SHORTEST_BEGINNING = 5  # letters: of shorter hints others begin, as article begins with art
+META = tuple(_META.split())  # remarks about a row, neither question nor answer
+SHORTEST_BEGINNING = 5  # letters; shorter hints are prefixes of other words, as in art and article
 
 FIRST_WORD = re.compile(r"[^\W\d_]+")
 
 
 def begins_like(name: str, hints: Collection[str]) -> bool:
-    """Tell whether a name begins with one of some hints, or, if that is a short word, with that word alone."""
+    """Return whether a name starts with a hint; short hints must match its whole first word."""
     name = name.strip().casefold()
     found = FIRST_WORD.match(name)
     word = found[0] if found else name

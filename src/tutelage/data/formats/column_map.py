@@ -1,4 +1,4 @@
-"""Fields that a row has under other names, as `data.column_map` says, and what of a row stays unread then."""
+"""Apply `data.column_map`, which gives fields other names, and find data that it leaves unread."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -17,10 +17,10 @@ def check_field_names(
     rare: Collection[str] = (),
     there: Collection[str] = (),
 ) -> None:
-    """Stop where a column map fills a field that no format has, though one of nearly that name is filled by nothing.
+    """Raise DataError if a column map fills an unknown field while a field with a similar name is not filled.
 
-    `fields` are those that may be meant; those of `rare` are not misspelt, but nobody is led to them. `there` are the
-    fields that a row has without the map.
+    Only `fields` are suggested; `rare` fields are valid but never suggested. `there` are the fields that the
+    row has without the map.
     """
     filled = {*paths, *there}
     for field, path in paths.items():
@@ -34,7 +34,7 @@ def check_field_names(
 
 
 def mapped(record: Record, paths: Mapping[str, str]) -> Record:
-    """Give a record the fields that a column map names, in place of what they are taken from."""
+    """Return a record with the fields of a column map in place of the columns they are taken from."""
     found = {field: field_at(record.value, path) for field, path in paths.items()}
     taken = _taken(record.value, paths)
     rest = {key: value for key, value in record.value.items() if key not in taken}
@@ -44,7 +44,7 @@ def mapped(record: Record, paths: Mapping[str, str]) -> Record:
 
 
 def left_by_map(value: Mapping[str, Any], paths: Mapping[str, str]) -> Iterator[str]:
-    """Name what a row holds and loses to a column map: fields that others replace, and what stands beside a path."""
+    """Yield descriptions of what a row loses to a column map: replaced fields, and values beside a path."""
     taken = _taken(value, paths)
     for field, path in paths.items():
         if field not in taken and value.get(field) not in NOTHING and field_at(value, path)[0]:
@@ -59,9 +59,9 @@ def _taken(value: Mapping[str, Any], paths: Mapping[str, str]) -> set[str]:
 
 
 def _beside(found: Any, steps: Sequence[Sequence[str]], path: str) -> Iterator[str]:
-    """Name what stands in a value and is on none of the paths, which lead on by these steps."""
+    """Yield descriptions of the values that are on none of the paths."""
     if not all(steps):
-        return  # one of them ends here, and takes all of it
+        return  # one of the paths ends here and takes the whole value
     if isinstance(found, dict):
         inner = list(found.items())
     elif isinstance(found, list):
@@ -80,7 +80,7 @@ def _beside(found: Any, steps: Sequence[Sequence[str]], path: str) -> Iterator[s
 
 
 def field_at(value: Any, path: str) -> tuple[bool, Any]:
-    """Follow a dotted path through objects and, by number, through lists."""
+    """Follow a dotted path through objects and, by index, through lists; return (found, value)."""
     if path in value:
         return True, value[path]
     for step in path.split("."):

@@ -1,4 +1,4 @@
-"""Which column of unknown name is the question and which the answer, by what they hold; a proposal, never a reading."""
+"""Guess which unknown columns are question and answer from their contents; the result is only a suggestion."""
 
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -9,11 +9,11 @@ from tutelage.data.formats.column_samples import SHARE, TEXT_SIZE, Column, Colum
 
 MESSAGES = re.compile(r"\s*\[\s*\{")
 FIELDS_OF_MESSAGES = {"messages": re.compile(r'"role"\s*:'), "conversations": re.compile(r'"from"\s*:')}
-MANY_TIMES = 4  # as long as an answer: a passage that it is about
+MANY_TIMES = 4  # times the length of the answers: a context passage
 
 
 def roles_of_labels(samples: ColumnSamples, known: Mapping[Role, str]) -> dict[Role, str]:
-    """Propose the text and the label of a classification; nothing where no two columns can be those."""
+    """Suggest the text and label columns for classification; empty if no two columns qualify."""
     columns = [column for column in samples.columns() if column.name not in known.values() and column.values]
     roles = dict(known)
     if "label" not in roles:
@@ -41,7 +41,7 @@ def _label_rank(column: Column) -> tuple:
 
 
 def messages_among(samples: ColumnSamples) -> dict[str, str]:
-    """Return under which field the one column of lists of messages is read; nothing where there is none, or several."""
+    """Return {field: column} if exactly one column contains lists of messages, otherwise an empty dict."""
     found = {
         column.name: field
         for column in samples.columns()
@@ -53,7 +53,7 @@ def messages_among(samples: ColumnSamples) -> dict[str, str]:
 
 
 def roles_of_answers(samples: ColumnSamples, known: Mapping[Role, str]) -> dict[Role, str]:
-    """Propose what is asked, what it is asked about, and the answer; nothing where no two columns can be those."""
+    """Suggest columns for question, context and answer; empty if no two columns qualify."""
     columns = [column for column in samples.columns() if column.name not in known.values() and column.values]
     roles = dict(known)
     texts = [column for column in columns if column.is_text and column.is_varied]
@@ -75,7 +75,7 @@ def roles_of_answers(samples: ColumnSamples, known: Mapping[Role, str]) -> dict[
     texts = [column for column in texts if column.name not in roles.values()]
     first = next((column for column in (*constant, *repeated) if column.name not in roles.values()), None)
     if first is not None and "asked" not in known and not first.is_meta and not first.is_called("label"):
-        # One text beside many is what is wanted of each of them, or how the model should be.
+        # The same text in many rows is an instruction or a system prompt.
         asked = next(column for column in samples.columns() if column.name == roles["asked"])
         if first.is_constant and asked.question_rate >= SHARE / 2:
             roles["system"] = first.name
@@ -89,13 +89,13 @@ def roles_of_answers(samples: ColumnSamples, known: Mapping[Role, str]) -> dict[
 
 
 def _is_repeated(column: Column) -> bool:
-    """Tell whether a column holds a few texts many times, as one that says what is wanted does."""
+    """Return whether a column repeats a few texts many times, like an instruction."""
     is_few = not column.is_varied and not column.is_constant
     return is_few and (column.is_text or (column.is_classes and column.is_called("asked")))
 
 
 def _short(columns: Sequence[Column], taken: Collection[str]) -> list[Column]:
-    """Return columns of short values that differ, as words and their translations do."""
+    """Return columns of short, varied values, such as words and their translations."""
     found = [column for column in columns if column.name not in taken and column.is_varied]
     return [column for column in found if column.bare < SHARE and not column.is_json]
 
@@ -103,9 +103,9 @@ def _short(columns: Sequence[Column], taken: Collection[str]) -> list[Column]:
 def _answer(
     samples: ColumnSamples, columns: Sequence[Column], texts: Sequence[Column], *, has_question: bool
 ) -> Column | None:
-    """Return the column of the answers: JSON, else what no question stands in, which comes behind what is asked.
+    """Return the answer column: JSON, or else a column without questions, which comes after the question.
 
-    What the columns hold decides; their names choose among those that hold the same kind of thing.
+    The contents decide; names only break ties between columns with the same kind of content.
     """
     objects = [column for column in columns if column.is_json]
     plain = [column for column in texts if column.question_rate < SHARE / 2]
@@ -137,7 +137,7 @@ def _answer_rank(column: Column) -> tuple:
 def _text_answer(
     samples: ColumnSamples, texts: Sequence[Column], filled: Sequence[Column], *, has_question: bool
 ) -> Column:
-    """Return which of the columns of texts without questions holds the answers."""
+    """Return the answer column among text columns without questions."""
     questions = [column for column in texts if column.question_rate >= SHARE / 2]
     candidates = [column for column in filled if not _is_passage(samples, column, filled)] or filled
     if questions or has_question:
@@ -149,14 +149,14 @@ def _text_answer(
 def _short_answer(
     samples: ColumnSamples, columns: Sequence[Column], texts: Sequence[Column]
 ) -> Column | None:
-    """Return a column of short values that differ, words rather than numbers."""
+    """Return a column of short, varied values, preferring words to numbers."""
     filled = [column for column in columns if column not in texts and column.is_filled]
     numbers = [column for column in filled if column.bare >= SHARE and _may_be_result(samples, column)]
     return max(_short(filled, ()) or numbers, key=_answer_rank, default=None)
 
 
 def _few_answers(columns: Sequence[Column], *, has_question: bool) -> Column | None:
-    """Return a column of few values beside questions, which may be answers or labels, where it is called answers."""
+    """Return a column of few distinct values beside questions if its name says that it holds answers."""
     called = [
         column
         for column in columns
@@ -168,7 +168,7 @@ def _few_answers(columns: Sequence[Column], *, has_question: bool) -> Column | N
 def _are_outdone(
     quoted: Sequence[Column], samples: ColumnSamples, texts: Sequence[Column], filled: Sequence[Column]
 ) -> bool:
-    """Tell whether texts stand beside questions that are answers rather than the short values that a text holds."""
+    """Return whether text columns beside questions are better answers than short values found in a text."""
     if not any(column.question_rate >= SHARE / 2 for column in texts):
         return False
     are_called = [any(column.is_called("answered") for column in some) for some in (filled, quoted)]
@@ -182,7 +182,9 @@ def _asked_rank(column: Column) -> tuple:
 
 
 def _is_context(samples: ColumnSamples, column: Column, roles: Mapping[Role, str]) -> bool:
-    """Tell whether a column is what is asked about: it is called so, or holds the answers, or is far longer."""
+    """Return whether a column is context: by its name, because it contains the answers, or because it is much
+    longer.
+    """
     if column.is_called("context"):
         return True
     if column.is_meta or column.is_called("answered"):
@@ -195,7 +197,7 @@ def _is_context(samples: ColumnSamples, column: Column, roles: Mapping[Role, str
 
 
 def _is_passage(samples: ColumnSamples, column: Column, others: Sequence[Column]) -> bool:
-    """Tell whether the values of a column hold those of another, or are many times as long."""
+    """Return whether the values of a column contain those of another, or are many times as long."""
     others = [other for other in others if other is not column and other.values]
     return any(
         _holds(samples, column, other) or column.size > MANY_TIMES * max(other.size, 2 * TEXT_SIZE)
@@ -204,17 +206,17 @@ def _is_passage(samples: ColumnSamples, column: Column, others: Sequence[Column]
 
 
 def _holds(samples: ColumnSamples, column: Column, other: Column) -> bool:
-    """Tell whether the values of a column contain those of another in half of the rows."""
+    """Return whether the values of a column contain those of another in at least half of the rows."""
     pairs = [(long.casefold(), short.casefold()) for long, short in samples.pairs(column.name, other.name)]
     held = sum(bool(short) and short.strip(" .\u3002!") in long and short != long for long, short in pairs)
     return held >= other.values / 2 > 0
 
 
 def _may_be_result(samples: ColumnSamples, column: Column) -> bool:
-    """Tell whether numbers may be answers, rather than the numbers of the rows, dates or codes."""
+    """Return whether numbers may be answers, rather than row numbers, dates or codes."""
     texts = samples.texts(column.name)
     if not all(re.fullmatch(r"[-+]?[\d.,' ]+", text) for text in texts):
         return False
     numbers = [float(re.sub(r"\D", "", text) or 0) for text in texts]
     steps = {after - before for before, after in pairwise(numbers)}
-    return len(steps) != 1  # as the numbers of rows have
+    return len(steps) != 1  # row numbers have a constant step

@@ -1,4 +1,4 @@
-"""The columns of some rows: what they hold, and what that is like."""
+"""Sample the columns of the first rows and describe their contents."""
 
 import json
 import re
@@ -11,16 +11,16 @@ from tutelage.data.formats.table_shape import BARE_VALUE
 
 ROWS_LOOKED_AT = 200
 LONGEST_LOOKED_AT = 1_000  # characters of a value
-SHARE = 0.8  # of the values of a column that make it of a kind
-TEXT_SIZE = 15  # mean characters from which on a column holds texts
-SIGNS_FROM, SIZE_OF_SIGN = "\u2e80", 3  # a sign of Chinese or Japanese says as much as some letters
+SHARE = 0.8  # of a column's values that must be of a kind
+TEXT_SIZE = 15  # mean characters; columns at least this long contain texts
+SIGNS_FROM, SIZE_OF_SIGN = "\u2e80", 3  # a Chinese or Japanese character counts as several letters
 QUESTION = re.compile(r"""[?？؟;]["')»”’]?\s*\Z|\?""")
-CODE = re.compile(r"[\w#./:-]*\d[\w#./:-]*")  # of one word: an order, a version, a time
+CODE = re.compile(r"[\w#./:-]*\d[\w#./:-]*")  # a single word with a digit: an order number, a version, a time
 
 
 @dataclass(frozen=True)
 class Column:
-    """What the values of one column are like; sizes are mean characters, the rest are shares of the values."""
+    """Statistics of a column; `size` is the mean number of characters, and the rates are shares of its values."""
 
     name: str
     place: int
@@ -67,7 +67,7 @@ class Column:
 
 
 class ColumnSamples:
-    """The values of the first rows, column by column."""
+    """The values of the first rows, by column."""
 
     def __init__(self) -> None:
         self._rows: list[dict[str, str]] = []
@@ -84,11 +84,11 @@ class ColumnSamples:
         return list(dict.fromkeys(name for row in self._rows for name in row))
 
     def texts(self, name: str) -> list[str]:
-        """Return what the column holds, without the empty cells."""
+        """Return the values of a column without empty cells."""
         return [text for row in self._rows if (text := row.get(name, "").strip())]
 
     def pairs(self, first: str, second: str) -> list[tuple[str, str]]:
-        """Return what two columns hold in the same rows."""
+        """Return the values of two columns, row by row."""
         return [(row.get(first, ""), row.get(second, "")) for row in self._rows]
 
     def columns(self) -> list[Column]:
@@ -129,7 +129,7 @@ def _is_json(text: str) -> bool:
     if text[:1] not in ("{", "["):
         return False
     if len(text) == LONGEST_LOOKED_AT:
-        return True  # which was cut
+        return True  # truncated
     try:
         json.loads(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What has to be said of rows that could all be read: of their formats, and of what is not used."""
+"""Notes about rows that could be read: their formats, and fields that are not used."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -11,7 +11,7 @@ from tutelage.text.spelling import did_you_mean, nearest
 
 
 def format_notes(formats: Mapping[str, int], *, row_format: str | None) -> list[Message]:
-    """Say that rows have several formats, and what a format means for a training on those of `row_format`."""
+    """Note that rows have several formats, and what a format means when training on rows of `row_format`."""
     notes: list[Message] = []
     if len(formats) > 1:
         counted = ", ".join(f"{count:,} {name}" for name, count in formats.items())
@@ -37,7 +37,7 @@ def format_notes(formats: Mapping[str, int], *, row_format: str | None) -> list[
 
 
 def blank_system_notes(rows: int) -> list[Message]:
-    """Say how many rows have an empty system message."""
+    """Note how many rows have an empty system message."""
     if not rows:
         return []
     told = (
@@ -50,12 +50,12 @@ def blank_system_notes(rows: int) -> list[Message]:
 def unknown_key_notes(
     rows_by_fields: Mapping[tuple[str, ...], int], names: Sequence[str], *, beside: Collection[str] = ()
 ) -> list[Message]:
-    """Say which fields of the rows are not used; those `beside` the formats' own are."""
+    """Note which fields of the rows are not used; fields in `beside` count as used."""
     counts: Counter[str] = Counter()
     for fields, count in rows_by_fields.items():
         known = fields_of(names, fields) | {*beside}
         if "preference" in names and not SCHEMAS["preference"].has_fields(fields):
-            known |= fields_of(["alpaca"])  # of which the output may hold both answers
+            known |= fields_of(["alpaca"])  # its output may hold both answers
         counts.update({key: count for key in fields if key not in known})
     return [_unused_field(key, count, names) for key, count in counts.items()]
 

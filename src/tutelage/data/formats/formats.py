@@ -1,4 +1,4 @@
-"""Which format each row has, found from its fields; and what is said where a row has none, or more than one."""
+"""Find the format of each row from its fields, and report rows that match none or several."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,12 +24,12 @@ from tutelage.errors import DataError, EncodingError
 from tutelage.text.spelling import did_you_mean, nearest
 
 FIELDS_NAMED = 6
-UNREAD = "not read"  # in place of the format of a row that is too large
+UNREAD = "not read"  # used as the format of a row that is too large to read
 
 
 @dataclass(frozen=True)
 class Conversations:
-    """The rows of a source as conversations, how many rows have each format, and what has to be said of them."""
+    """The rows of a source as conversations, the number of rows per format, and notes."""
 
     rows: list[Conversation]
     formats: dict[str, int]
@@ -45,10 +45,10 @@ def read_conversations(
     needs_labels: bool = False,
     objective: ObjectiveInfo = DEFAULT,
 ) -> Conversations:
-    """Turn every record into a conversation, or stop and name the rows that fit no format or more than one.
+    """Read every record as a conversation; raise DataError with the rows that match no format or several.
 
-    Who keeps the fields beside those of the format, and trains nothing, may have rows whose answer a label calls
-    unwanted; with `needs_labels` all of them are labelled as wanted or unwanted.
+    With `keeps_fields`, which is not used for training, answers may be labelled as undesirable; with
+    `needs_labels`, every answer must be labelled as desirable or undesirable.
     """
     reader = ConversationReader(
         source, settings, keeps_fields=keeps_fields, needs_labels=needs_labels, objective=objective
@@ -58,9 +58,10 @@ def read_conversations(
 
 
 class ConversationReader:
-    """Turns records into conversations one after the other, and knows in the end what has to be said of all of them.
+    """Reads records as conversations one by one, and collects notes about all of them.
 
-    At the first fault it stops giving conversations and reads on, so that the message can count the rows at fault.
+    After the first fault it yields no more conversations but reads on, so that the error can count all faulty
+    rows.
     """
 
     def __init__(
@@ -73,17 +74,17 @@ class ConversationReader:
         objective: ObjectiveInfo = DEFAULT,
     ) -> None:
         self._source, self._settings, self._objective = source, settings, objective
-        self._samples = ColumnSamples()  # of rows whose fields fit nothing
+        self._samples = ColumnSamples()  # of rows that match no format
         self._reading = Reading(
             settings.coerce, learns_prompts=settings.train_on == "all", roles=settings.roles
         )
         self._reading_arrow = replace(self._reading, is_from_arrow=True)
-        self._fitting: dict[tuple[str, ...], list[str]] = {}  # rows with the same fields are looked at once
+        self._fitting: dict[tuple[str, ...], list[str]] = {}  # rows with the same fields share one lookup
         self._rows_by_fields: Counter[tuple[str, ...]] = Counter()
         self._rows_by_format: Counter[str] = Counter()
         self._first_of_format: dict[str, int] = {}
         self._is_chat = settings.prompt_template == "chat"
-        self._blank_system = 0  # rows with an empty system message, which the chat template decides about
+        self._blank_system = 0  # rows with an empty system message, left to the chat template
         self._other_values = NamedRows()
         self._unclear: dict[tuple[str, ...], NamedRows] = {}
         self._unfitting: dict[tuple[str, ...], NamedRows] = {}
@@ -93,7 +94,7 @@ class ConversationReader:
         self._beside_texts, self._instructed = BesideTexts(source, settings), InstructedRows(source, settings)
 
     def read(self, records: Iterable[Record]) -> Iterator[Conversation]:
-        """Yield every record as a conversation; in the end DataError where any of them could not be one."""
+        """Yield every record as a conversation; raise DataError at the end if any could not be read."""
         try:
             for record in records:
                 conversation = self._read(record)
@@ -105,11 +106,11 @@ class ConversationReader:
         self._raise_first_fault()
 
     def formats(self) -> dict[str, int]:
-        """Return how many rows have each format, the most frequent one first."""
+        """Return the number of rows of each format, most frequent first."""
         return dict(self._rows_by_format.most_common())
 
     def notes(self) -> list[Message]:
-        """Return what has to be said of rows that could all be read."""
+        """Return the notes about rows that could be read."""
         formats = self.formats()
         return [
             *format_notes(formats, row_format=self._objective.row_format),
@@ -132,7 +133,7 @@ class ConversationReader:
 
     def _read(self, record: Record) -> Conversation | None:
         if not record.was_read:
-            return Conversation(record.row, (), UNREAD)  # its size drops it
+            return Conversation(record.row, (), UNREAD)  # dropped later because of its size
         if record.is_left_out:
             return Conversation(record.row, (), LEFT_OUT)
         if not isinstance(record.value, dict):
@@ -164,7 +165,7 @@ class ConversationReader:
         return self._read_as(record, name, fields)
 
     def _note(self, record: Record, name: str) -> None:
-        """Take in a row for what is said of all rows in the end."""
+        """Record a row for the notes."""
         if LABEL in record.value or TAG in record.value:
             self._kto.note(record, name)
         if name == "text":
@@ -209,7 +210,7 @@ class ConversationReader:
         )
 
     def _raise_wrong_encoding(self, fault: EncodingError) -> None:
-        """Stop at a byte that is not of the encoding; say of unknown columns too what has to be said of them."""
+        """Re-raise an encoding error, and describe unknown columns too if there are any."""
         if self._samples.names() and not self._rows_by_format:
             settings = self._settings.model_copy(update={"encoding": fault.likely})
             first = joined(list(self._unfitting.values())).first
@@ -245,8 +246,8 @@ class ConversationReader:
             )
 
     def _check_fields(self) -> None:
-        """Name the rows that lack a field of their format, by the first such field."""
-        # A row that fits nothing is told by what it lacks of the format that most rows have, or that it is nearest to.
+        """Raise DataError for rows that lack a field of their format, by the first such field."""
+        # A row that fits no format is compared with the most common one, or with the nearest.
         usual = next(iter(self.formats()), None)
         by_format: dict[str, list[NamedRows]] = {}
         for fields, rows in self._unfitting.items():
@@ -269,7 +270,7 @@ class ConversationReader:
                     raise DataError("data.missing_field", told, row=rows.first.row)
 
     def _are_unknown(self, by_format: Mapping[str, Sequence[NamedRows]]) -> bool:
-        """Tell whether what is missing may stand in columns of other names, rather than be misspelt or not there."""
+        """Return whether the missing fields may be under other names, rather than misspelled or absent."""
         known = fields_of(list(by_format))
         if self._settings.format not in (None, *FIELDS) or "preference" in by_format:
             return False
@@ -279,7 +280,7 @@ class ConversationReader:
 
 
 def _misspelt(name: str, fields: Sequence[str]) -> bool:
-    """Tell whether all that a row lacks of a format is one field, and it has one nearly of that name."""
+    """Return whether a row lacks only one field of a format and has one with a similar name."""
     keys = [str(key) for key in fields]
     missing = [field for field in SCHEMAS[name].required if field not in keys]
     unknown = [key for key in keys if key not in fields_of([name])]
@@ -289,14 +290,14 @@ def _misspelt(name: str, fields: Sequence[str]) -> bool:
 
 
 def _fitting(fields: frozenset[str]) -> list[str]:
-    """Return the formats whose required fields are all there, without those that another of them includes."""
+    """Return the formats whose required fields all exist, except those included in another of them."""
     whole = [name for name, schema in SCHEMAS.items() if schema.has_fields(fields)]
     included = {inner for name in whole for inner in SCHEMAS[name].includes}
     return [name for name in whole if name not in included]
 
 
 def _is_only_part(found: list[str], wanted: str | None) -> bool:
-    """Tell whether all that a row fits is the one format that the wanted one adds a field to."""
+    """Return whether a row only matches the format that the wanted one extends."""
     return wanted in SCHEMAS and found == [*SCHEMAS[wanted].includes]
 
 
@@ -313,7 +314,7 @@ def _nearest_format(fields: Sequence[str], usual: str | None) -> str:
         keys = [str(key) for key in fields]
         near = sum(bool(nearest(field, keys)) for field in SCHEMAS[name].required)
         if name == "preference" and near < len(pair):
-            near = 0  # one name like those of its fields says nothing of a pair
+            near = 0  # a single similar name does not indicate a pair
         return near, name == (usual or "alpaca")
 
     return max(SCHEMAS, key=likeness)

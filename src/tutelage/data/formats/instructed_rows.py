@@ -1,4 +1,4 @@
-"""Rows that get their instruction from `data.instruction`, one for all of them."""
+"""Add one instruction, `data.instruction`, to all rows."""
 
 from dataclasses import replace
 
@@ -10,18 +10,18 @@ from tutelage.errors import DataError
 
 FIELD = "instruction"
 FORMATS = ("alpaca", "preference")
-OTHER_PROMPTS = ("prompt", "question")  # of preferences
+OTHER_PROMPTS = ("prompt", "question")  # in preference rows
 
 
 class InstructedRows:
-    """Gives rows the instruction, and gathers those that have one of their own or no place for it."""
+    """Adds the instruction to rows, and collects rows that have their own or no place for it."""
 
     def __init__(self, source: str, settings: DataSettings) -> None:
         self._source, self._instruction = source, settings.instruction
         self._unfit = NamedRows()
 
     def with_instruction(self, record: Record) -> Record:
-        """Return a record with the instruction, in place of an empty one."""
+        """Return the record with the instruction added, or replacing an empty one."""
         if record.value.get(FIELD) not in NOTHING:
             self._unfit.add(record)
             return record
@@ -29,13 +29,13 @@ class InstructedRows:
         return replace(record, value={FIELD: self._instruction, **rest})
 
     def note(self, record: Record, format: str) -> None:
-        """Take in a row with the instruction and the format that it was found to have."""
+        """Record a row with the instruction and its detected format."""
         has_other = any(record.value.get(name) not in NOTHING for name in OTHER_PROMPTS)
         if format not in FORMATS or (format == "preference" and has_other):
             self._unfit.add(record)
 
     def check(self) -> None:
-        """Stop where the instruction would have no effect."""
+        """Raise DataError if the instruction would have no effect on some rows."""
         if self._unfit.count:
             raise DataError(
                 "data.instruction_not_used",

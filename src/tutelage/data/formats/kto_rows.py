@@ -1,7 +1,7 @@
-"""KTO rows: one answer each, with a label that says whether it is wanted. They are for training.objective=kto.
+"""KTO rows: one answer each, labelled as desirable or not, for training.objective=kto.
 
-A field `label` may say something else, such as a topic. It makes KTO rows where its values are true and false; numbers
-and texts say so only if every row of the source has one that can mean true or false.
+A field `label` may mean something else, such as a topic. Boolean values mark KTO rows; numbers and texts do so
+only if every row of the source has one that can be read as true or false.
 """
 
 import shlex
@@ -16,7 +16,7 @@ from tutelage.data.rows.reading import Value
 from tutelage.data.rows.records import Record
 from tutelage.errors import DataError
 
-# LLaMA-Factory's name, which means nothing else, and everybody's.
+# LLaMA-Factory's name, which is unambiguous, and the common one.
 TAG, LABEL = "kto_tag", "label"
 WITH_PROMPT = ("alpaca", "sharegpt", "messages", "prompt-completion", "question-answer")
 FORMATS = (*WITH_PROMPT, "text")
@@ -33,12 +33,12 @@ NOTHING = ("", "nan", "null", "none")
 
 
 def is_desirable(value: Value) -> bool | None:
-    """Tell what a row's label says of its answer; None where there is no label, or one that says something else."""
+    """Return whether a row's label calls its answer desirable; None without a label that says so."""
     return _meaning(value.get(_field_of(value)))
 
 
 def _field_of(value: Value) -> str:
-    """Return which field holds a row's label: the first of the two that is filled."""
+    """Return the field with a row's label: the first of the two that is not empty."""
     return LABEL if _is_missing(value.get(TAG)) else TAG
 
 
@@ -55,14 +55,15 @@ def _meaning(label: Any) -> bool | None:
 
 
 def _is_missing(label: Any) -> bool:
-    """Tell whether there is no label; NaN is how a table of numbers says it."""
+    """Return whether there is no label; tables of numbers represent this as NaN."""
     return label is None or (isinstance(label, str | float) and str(label).strip().casefold() in NOTHING)
 
 
 class KtoRows:
-    """Gathers the rows whose label calls their answer unwanted, and knows in the end whether they are KTO rows.
+    """Collects rows whose label calls their answer undesirable, and decides at the end whether these are KTO
+    rows.
 
-    KTO rows `are_taken`, or are a fault; where they `are_needed`, rows without a label are one.
+    KTO rows are a fault unless they `are_taken`; if they `are_needed`, rows without a label are a fault too.
     """
 
     def __init__(self, source: str, settings: DataSettings, *, are_taken: bool, are_needed: bool) -> None:
@@ -72,11 +73,11 @@ class KtoRows:
         self._unlabelled = NamedRows()
         self._field = LABEL
         self._is_other = False
-        self._is_certain = False  # then no row that is still to come can change what these are
+        self._is_certain = False  # no later row can change that these are KTO rows
         self._numbers: set[bool | float] = set()
 
     def note(self, record: Record, format: str) -> None:
-        """Take in the next row, of this format."""
+        """Record the next row and its format."""
         value = record.value
         field = _field_of(value)
         label = value.get(field)
@@ -94,7 +95,7 @@ class KtoRows:
             self._numbers.add(float(label))
 
     def labelled(self, conversation: Conversation, record: Record, format: str) -> Conversation:
-        """Return the conversation of a row with what the label says of its answer, where every row needs one."""
+        """Return the conversation with its label, if labels are needed."""
         if not self._are_needed:
             return conversation
         found = is_desirable(record.value) if format in WITH_PROMPT else None
@@ -104,23 +105,23 @@ class KtoRows:
 
     @property
     def fields_read(self) -> tuple[str, ...]:
-        """The fields that are read beside those of the formats."""
+        """Fields that are read in addition to those of the formats."""
         return (LABEL, TAG) if self._are_needed else ()
 
     @property
     def has_faults(self) -> bool:
-        """Whether rows have certainly been seen that are refused in the end."""
+        """Whether rows have been seen that will certainly be rejected."""
         return (self._is_certain and not self.are_taken) or bool(self._unlabelled.count)
 
     def check(self) -> None:
-        """Stop where a row lacks the label that it needs, or has one that would not be heeded."""
+        """Raise DataError if a row lacks a required label, or has one that would be ignored."""
         if self._are_needed:
             self._require_labels()
         if not self.are_taken:
             self._require_desirable()
 
     def _require_labels(self) -> None:
-        """Stop where answers cannot be judged, because they have no label or one that says something else."""
+        """Raise DataError if answers have no label, or none that means true or false."""
         if self._unlabelled.count:
             raise DataError(
                 "data.kto_label_missing",
@@ -136,8 +137,8 @@ class KtoRows:
             )
 
     def _require_desirable(self) -> None:
-        """Stop where answers that are not wanted would be trained like all others."""
-        is_other = self._is_other or len(self._numbers) > len(NUMBERS) - 1  # as of -1, 0 and 1
+        """Raise DataError if undesirable answers would be trained on like all others."""
+        is_other = self._is_other or len(self._numbers) > len(NUMBERS) - 1  # for example -1, 0 and 1
         if not self._unwanted.count or (is_other and not self._is_certain):
             return
         options = options_of(self._settings, self._settings.column_map)

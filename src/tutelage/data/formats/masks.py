@@ -1,4 +1,4 @@
-"""Masks of messages: the fields by which a row says that an answer is learnt, or that it is not."""
+"""Loss masks of messages: fields that say whether an answer is trained on."""
 
 import math
 import re
@@ -8,7 +8,7 @@ from typing import Any
 
 from tutelage.data.rows.reading import Reading, RowError, Value, json_kind
 
-# OpenAI, ms-swift, LLaMA-Factory, axolotl and others: 1 says that the message is learnt. `masked` says the opposite.
+# OpenAI, ms-swift, LLaMA-Factory, axolotl and others: 1 trains on the message. `masked` is the opposite.
 LEARNT = {
     "weight",
     "loss",
@@ -31,7 +31,7 @@ TRUTHS = {"true": True, "false": False}
 
 
 def read_mask(turn: Value, field: str, reading: Reading) -> tuple[bool | None, list[str]]:
-    """Return whether a message says that it is learnt (None if it does not say), and the keys that say so."""
+    """Return whether a message says that it is trained on (None if it does not say), and the keys that say so."""
     said: dict[str, bool] = {}
     for key, found in turn.items():
         kind = _kind_of_key(key)
@@ -62,7 +62,9 @@ def read_mask(turn: Value, field: str, reading: Reading) -> tuple[bool | None, l
 
 @lru_cache(maxsize=1024)
 def _kind_of_key(key: str) -> str | None:
-    """Return what a key says if it is that of a mask: "learnt", "masked" or, if it could be either, "unclear"."""
+    """Return the kind of a mask key: "learnt", "masked", "unclear" if it could be either, or None if it is not
+    one.
+    """
     words = list(_words(key))
     joined = "".join(words)
     if joined in LEARNT:
@@ -73,7 +75,7 @@ def _kind_of_key(key: str) -> str | None:
 
 
 def _words(key: str) -> Iterator[str]:
-    """Yield the words of a key, whether it is written as loss_weight, lossWeight or loss-weight."""
+    """Yield the words of a key written as loss_weight, lossWeight or loss-weight."""
     parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", key)
     yield from (word for word in re.split(r"[\W_]+", parted.casefold()) if word)
 
@@ -84,7 +86,7 @@ def _is_absent(found: Any, reading: Reading) -> bool:
 
 
 def _truth(found: Any) -> bool | None:
-    """Return what 0 and 1 say, as a number, a boolean or a text; None of anything else."""
+    """Return the boolean value of 0 or 1 as a number, boolean or text; None for anything else."""
     if isinstance(found, str):
         text = found.strip().casefold()
         if text in TRUTHS:

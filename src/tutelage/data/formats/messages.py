@@ -1,4 +1,4 @@
-"""Turns of a conversation, as the formats write them: role and content, or from and value."""
+"""Read the messages of a conversation, with role and content or from and value."""
 
 from collections.abc import Sequence
 from typing import Any, cast
@@ -26,9 +26,9 @@ ROLES: dict[str, Role] = {
     "function": "tool",
     "observation": "tool",
 }
-ROLES_OF_CALLS = ("function_call", "tool_call", "tool_calls")  # whose content is a call
+ROLES_OF_CALLS = ("function_call", "tool_call", "tool_calls")  # roles whose content is a tool call
 
-# What a part of a content may be: OpenAI, Anthropic and others name it. An image, a sound or a call is no text.
+# Content part types of OpenAI, Anthropic and others. Images, audio and tool calls are not text.
 TEXT_TYPES = ("text", "input_text", "output_text")
 OTHER_CONTENT = (
     *("image", "image_url", "images", "audio", "audio_url", "input_audio", "video", "video_url", "videos"),
@@ -37,7 +37,7 @@ OTHER_CONTENT = (
 
 
 def read_prompt_or_answer(value: Value, field: str, role: Role, reading: Reading) -> tuple[ChatMessage, ...]:
-    """Read one side of an exchange: a text, one message, or a list of messages."""
+    """Read a prompt or an answer: a text, one message, or a list of messages."""
     found = value.get(field)
     if isinstance(found, list):
         return read_messages(found, field, reading)
@@ -48,7 +48,7 @@ def read_prompt_or_answer(value: Value, field: str, role: Role, reading: Reading
 
 def read_messages(found: Any, field: str, reading: Reading) -> tuple[ChatMessage, ...]:
     if isinstance(found, str) and found.lstrip().startswith("["):
-        found, reading = list_in_text(found, field), reading.of_text()  # a CSV cell can hold nothing but text
+        found, reading = list_in_text(found, field), reading.of_text()  # a CSV cell can only hold text
     if found is None:
         return ()
     if not isinstance(found, list):
@@ -74,7 +74,7 @@ def list_in_text(text: str, field: str) -> Any:
 
 
 def _turn(turn: Any, field: str, reading: Reading) -> ChatMessage:
-    """Read one turn: role or from, and content or value."""
+    """Read one message: role or from, and content or value."""
     if not isinstance(turn, dict):
         raise RowError(
             "data.message_not_object",
@@ -102,7 +102,7 @@ def _turn(turn: Any, field: str, reading: Reading) -> ChatMessage:
     is_learnt, masks = read_mask(turn, field, reading) if len(turn) > 2 else (None, [])
     if role != "assistant" and is_learnt is not None:
         masks = _of_prompt(masks, field, reading, is_learnt=is_learnt)
-    if len(turn) > 2:  # which is seldom, and takes a look at every key
+    if len(turn) > 2:  # rare, and checks every key
         used = (role_field, text_field, *masks, *(CALL_FIELDS if role == "assistant" else ()))
         reading.pass_over(turn, used, f"messages in {field!r}")
     if known in ROLES_OF_CALLS:
@@ -115,7 +115,9 @@ def _turn(turn: Any, field: str, reading: Reading) -> ChatMessage:
 
 
 def _of_prompt(masks: list[str], field: str, reading: Reading, *, is_learnt: bool) -> list[str]:
-    """Return which masks hold for a message that is not the assistant's: all prompts are learnt, or none."""
+    """Return the masks that apply to a message of another role than assistant: prompts are all trained on, or
+    none.
+    """
     if reading.learns_prompts and not is_learnt:
         raise RowError(
             "data.weight_0_on_prompt",
@@ -128,7 +130,7 @@ def _of_prompt(masks: list[str], field: str, reading: Reading, *, is_learnt: boo
 
 def _content(turn: Value, text_field: str, field: str, reading: Reading) -> str:
     content = turn.get(text_field)
-    if isinstance(content, list):  # of parts, as OpenAI, Anthropic and others write it
+    if isinstance(content, list):  # list of parts, as written by OpenAI, Anthropic and others
         texts = [_text_of_part(part, field, reading) for part in content]
         if None in texts:
             raise RowError(
@@ -142,7 +144,7 @@ def _content(turn: Value, text_field: str, field: str, reading: Reading) -> str:
 
 
 def _text_of_part(part: Any, field: str, reading: Reading) -> str | None:
-    """Return the text of a part of a content; None if it is, or may be, an image or anything else than text."""
+    """Return the text of a content part; None if it is or may be anything other than text."""
     if not isinstance(part, dict):
         return part if isinstance(part, str) else None
     kind = part.get("type")
@@ -155,7 +157,7 @@ def _text_of_part(part: Any, field: str, reading: Reading) -> str | None:
 
 
 def system_message(value: Value, reading: Reading) -> tuple[ChatMessage, ...]:
-    """Read the field system, a text or a list of parts; a blank one is none, as a table writes it."""
+    """Read the field system, a text or a list of parts; tables write an absent one as blank."""
     if value.get("system") in NOTHING:
         return ()
     text = _content(value, "system", "system", reading)
@@ -165,7 +167,7 @@ def system_message(value: Value, reading: Reading) -> tuple[ChatMessage, ...]:
 def with_system_field(
     value: Value, turns: tuple[ChatMessage, ...], reading: Reading
 ) -> tuple[ChatMessage, ...]:
-    """Put the field system before the messages of its row, unless they begin with the same text."""
+    """Put the field system before the messages, unless they start with the same text."""
     field = system_message(value, reading)
     if not field or not turns or turns[0].role != "system":
         return (*field, *turns)
@@ -178,7 +180,7 @@ def with_system_field(
 
 
 def one_system(apart: Sequence[ChatMessage], own: Sequence[ChatMessage]) -> tuple[ChatMessage, ...]:
-    """Return the system texts of a conversation, of which those of a prompt apart may be the same, or the only ones."""
+    """Return the system messages of a conversation; the prompt and an answer must agree if both have one."""
     if not any(turn.text.strip() for turn in apart):
         return tuple(own or apart)
     if not any(turn.text.strip() for turn in own):
@@ -201,6 +203,6 @@ def _require_same_system_text(apart: Sequence[ChatMessage], own: Sequence[ChatMe
 
 
 def split_system(turns: Sequence[ChatMessage]) -> tuple[tuple[ChatMessage, ...], tuple[ChatMessage, ...]]:
-    """Return the system texts that turns begin with, and the other turns."""
+    """Split messages into the leading system messages and the rest."""
     first = next((place for place, turn in enumerate(turns) if turn.role != "system"), len(turns))
     return tuple(turns[:first]), tuple(turns[first:])

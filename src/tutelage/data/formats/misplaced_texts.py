@@ -1,4 +1,4 @@
-"""Texts that stand where another thing should: messages written into a text, and a prompt at the head of its answer."""
+"""Detect misplaced texts: messages written into a text, and answers that repeat their prompt."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -8,15 +8,15 @@ from tutelage.data.formats.prompt_and_answer import BEGINNINGS, looks_like_messa
 from tutelage.data.quality.checks import message_names
 from tutelage.data.rows.conversations import ChatMessage, Conversation
 
-# A prompt that is too short says too little: an answer to "Hi" may well begin with it.
+# Shorter prompts are inconclusive: an answer to "Hi" may well begin with it.
 LEAST_WORDS, LEAST_CHARACTERS, LEAST_OTHER_CHARACTERS = 3, 12, 4
-AT_A_GLANCE = 4  # characters of both that are compared first
+AT_A_GLANCE = 4  # characters compared first, as a quick check
 CODES = ("data.messages_in_text", "data.answer_repeats_prompt")
 
 
 def find_misplaced(row: Conversation) -> Iterator[Message]:
-    """Yield what stands in the texts of a row that should stand elsewhere, or not at all."""
-    if not _is_worth_a_look(row) or row.is_labelled:  # whose texts may be of any kind
+    """Yield findings about misplaced texts in a row."""
+    if not _is_worth_a_look(row) or row.is_labelled:  # labelled texts may contain anything
         return
     named = {name: turn.text for name, turn in zip(message_names(row), row.messages, strict=True)}
     holding = [
@@ -38,7 +38,9 @@ def find_misplaced(row: Conversation) -> Iterator[Message]:
 
 
 def _is_worth_a_look(row: Conversation) -> bool:
-    """Tell, at a glance, whether a text begins like JSON or white space, or as the one before it does."""
+    """Return whether a row needs a closer look: a text begins like JSON or whitespace, or like the text before
+    it.
+    """
     before = None
     for turn in row.messages:
         begin = turn.text[:1]
@@ -49,7 +51,7 @@ def _is_worth_a_look(row: Conversation) -> bool:
 
 
 def _repeats(row: Conversation) -> Iterator[str]:
-    """Yield which answers begin with what they answer."""
+    """Yield the names of answers that begin with their prompt."""
     name = "the answer" if row.rejected is None else "chosen"
     asked = None
     for turn in row.messages:
@@ -63,12 +65,12 @@ def _repeats(row: Conversation) -> Iterator[str]:
 
 def _repeats_prompt(asked: ChatMessage, answer: str) -> bool:
     if answer.lstrip()[:AT_A_GLANCE] != asked.text.lstrip()[:AT_A_GLANCE]:
-        return False  # as nearly always
+        return False  # nearly always
     return _begins_with(answer, asked.text) or bool(asked.input and _begins_with(answer, asked.content))
 
 
 def _begins_with(answer: str, prompt: str) -> bool:
-    """Tell whether an answer is a prompt and more, whatever the white space."""
+    """Return whether an answer is a prompt followed by more text, ignoring whitespace."""
     words = prompt.split()
     asked = " ".join(words)
     least = LEAST_CHARACTERS if asked.isascii() else LEAST_OTHER_CHARACTERS
@@ -78,25 +80,25 @@ def _begins_with(answer: str, prompt: str) -> bool:
     rest = said[len(asked) :]
     if not said.startswith(asked) or not rest.strip():
         return False
-    # A longer word is another one, in scripts that part their words.
+    # If the last word continues, it is a different word (in scripts that separate words).
     return not (asked[-1].isascii() and asked[-1].isalnum() and rest[0].isascii() and rest[0].isalnum())
 
 
 class MisplacedTexts:
-    """Counts, while the rows go by, what stands in their texts that should stand elsewhere."""
+    """Counts misplaced texts over a stream of rows."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
         self._first: dict[str, tuple[int, str]] = {}
 
     def note(self, row: Conversation) -> None:
-        """Take in the next row."""
+        """Record the next row."""
         for found in find_misplaced(row):
             self._counts[found.code] += 1
             self._first.setdefault(found.code, (row.row, found.text))
 
     def notes(self) -> list[Message]:
-        """Return what has to be said of all of them."""
+        """Return notes about all rows."""
         return [
             Message(code, f"{count:,} row{'' if count == 1 else 's'}, the first is {row}: {text}.")
             for code, count in self._counts.items()

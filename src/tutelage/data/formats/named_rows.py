@@ -1,4 +1,4 @@
-"""Rows with the same fault: how many there are, and the first of them by number and place."""
+"""Rows with the same fault: their count, and the first of them with their places."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ ROWS_NAMED = 8
 
 
 class NamedRows:
-    """Rows with the same fault: how many there are, and the first of them by name and place."""
+    """Rows with the same fault: their count, and the first of them with their places."""
 
     def __init__(self) -> None:
         self.named: list[Record] = []
@@ -30,7 +30,7 @@ class NamedRows:
 
 
 def joined(groups: Sequence[NamedRows]) -> NamedRows:
-    """Return the rows of several groups as one, in their order."""
+    """Return the rows of several groups as one, in row order."""
     whole = NamedRows()
     records = (record for rows in groups for record in rows.named)
     whole.named = sorted(records, key=lambda record: record.row)[:ROWS_NAMED]

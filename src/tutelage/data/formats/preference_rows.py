@@ -1,4 +1,4 @@
-"""Preference rows: one prompt with a chosen and a rejected answer, in each of the layouts in which they are written."""
+"""Preference rows: one prompt with a chosen and a rejected answer, in all known layouts."""
 
 import re
 from collections import Counter
@@ -18,8 +18,8 @@ from tutelage.data.formats.prompt_and_answer import read_either, read_prompt, st
 from tutelage.data.rows.conversations import ChatMessage, Role
 from tutelage.data.rows.reading import NOTHING, Reading, RowError, Value, json_kind
 
-# What the chosen and the rejected answer are called; of several pairs in one row the first one counts. A chosen answer
-# under a name of an ordinary format is that format's own, and stands in a whole conversation where that is one.
+# Names of the chosen and rejected answers; if a row has several pairs, the first one counts. A chosen answer
+# under the name of an ordinary format is read like that format, and may be a whole conversation.
 _KINDS = ("response", "messages", "answer", "output", "completion", "conversations")
 ANSWERS: tuple[tuple[str, str], ...] = (
     ("chosen", "rejected"),
@@ -29,18 +29,18 @@ ANSWERS: tuple[tuple[str, str], ...] = (
         (kind, f"rejected_{rejected}") for rejected in _KINDS for kind in _KINDS
     ),  # ms-swift has rejected_response
 )
-# Fields that mean something to no other format.
+# Fields that no other format uses.
 FIELDS_OF_PAIRS = frozenset(name for pair in ANSWERS for name in pair) - set(_KINDS)
 PROMPTS_OF_PREFERENCES = ("messages", "conversations", "prompt", "instruction", "question", "query")
 TEXT_PROMPTS = ("prompt", "instruction", "question", "query")
-OUTPUT = "output"  # of LLaMA-Factory's older layout: a list of the chosen and the rejected answer
+OUTPUT = "output"  # LLaMA-Factory's older layout: a list of the chosen and the rejected answer
 # The transcripts of Anthropic's HH data.
 _SPEAKER = re.compile(r"(?:^|\n\n)(Human|Assistant):[ ]?")
 _SPEAKERS: dict[str, Role] = {"Human": "user", "Assistant": "assistant"}
 
 
 class Pair(NamedTuple):
-    """A conversation with the chosen answer, and the rejected answer if it is to the same prompt."""
+    """A conversation with the chosen answer, and the rejected answer if it has the same prompt."""
 
     messages: tuple[ChatMessage, ...]
     rejected: str | None
@@ -48,7 +48,7 @@ class Pair(NamedTuple):
 
 
 def answer_fields(fields: Collection[str]) -> tuple[str, ...]:
-    """Return which fields of a row hold its chosen and its rejected answer; none where it has no such fields."""
+    """Return the fields with the chosen and the rejected answer, or () if there are none."""
     if "rejected" in fields and "chosen" in fields:
         return ANSWERS[0]
     if FIELDS_OF_PAIRS.isdisjoint(fields):
@@ -57,13 +57,13 @@ def answer_fields(fields: Collection[str]) -> tuple[str, ...]:
 
 
 def has_two_outputs(value: Value) -> bool:
-    """Tell whether an Alpaca row has a good and a bad answer as its output."""
+    """Return whether the output of an Alpaca row is a pair of answers."""
     output = value.get(OUTPUT)
     return isinstance(output, list) and len(output) == 2 and all(isinstance(text, str) for text in output)
 
 
 def read_preference(value: Value, reading: Reading) -> Pair:
-    """Read both answers, each with the prompt apart or inside of it."""
+    """Read both answers, each with or without the prompt."""
     row, names = _named_answers(value, reading)
     chosen, rejected = (read_either(row, name, reading) for name in names)
     apart = _with_filled_prompts(_without(row, names))
@@ -75,11 +75,11 @@ def read_preference(value: Value, reading: Reading) -> Pair:
     if not _is_whole(chosen):
         _pass_over_prompts(apart, prompts[1:], reading)
         prompt = _prompt(apart, reading)
-        if _transcript_prompt(apart):  # behind whose last speaker there is a blank
+        if _transcript_prompt(apart):  # there is a blank after the last speaker
             chosen, rejected = _trimmed(chosen), _trimmed(rejected)
         if len(chosen) == 1 and starts_with(
             prompt[-1:], chosen
-        ):  # a conversation that has the chosen answer already
+        ):  # the prompt conversation already contains the chosen answer
             prompt = prompt[:-1]
     else:
         chosen = with_system_field(row, chosen, reading)
@@ -92,8 +92,8 @@ def read_preference(value: Value, reading: Reading) -> Pair:
 
 
 def _named_answers(value: Value, reading: Reading) -> tuple[Value, tuple[str, str]]:
-    """Return a row and the names of its two answers; OpenAI's input becomes its prompt."""
-    filled = [name for name, found in value.items() if found not in NOTHING]  # a table gives a row all fields
+    """Return a row and the names of its two answers; OpenAI's input becomes the prompt."""
+    filled = [name for name, found in value.items() if found not in NOTHING]  # tables have all fields
     names = answer_fields(filled) or answer_fields(value)
     if not names:
         chosen, rejected = _two_outputs(value)
@@ -106,7 +106,7 @@ def _named_answers(value: Value, reading: Reading) -> tuple[Value, tuple[str, st
 
 
 def _with_filled_prompts(apart: dict[str, Any]) -> dict[str, Any]:
-    """Leave out the prompts that hold nothing, if another one holds something."""
+    """Drop empty prompt fields if another one is filled."""
     empty = [name for name in PROMPTS_OF_PREFERENCES if name in apart and apart[name] in NOTHING]
     filled = [name for name in PROMPTS_OF_PREFERENCES if name in apart and name not in empty]
     return _without(apart, empty) if filled else apart
@@ -129,7 +129,7 @@ def _without(value: Value, names: Collection[str]) -> dict[str, Any]:
 
 def _openai_prompt(found: Any, reading: Reading) -> Any:
     if isinstance(found, str) and found.lstrip().startswith("{") and '"messages"' in found:
-        found = list_in_text(found, "input")  # a CSV cell can hold nothing but text
+        found = list_in_text(found, "input")  # a CSV cell can only hold text
     if not isinstance(found, dict):
         return found
     if not found.get("messages"):
@@ -146,7 +146,7 @@ def _openai_prompt(found: Any, reading: Reading) -> Any:
 def _transcripts(
     row: Value, names: tuple[str, str]
 ) -> tuple[tuple[ChatMessage, ...], tuple[ChatMessage, ...]] | None:
-    """Return both answers as conversations, where each is the transcript of one as a text."""
+    """Return both answers as conversations if both are transcripts."""
     chosen, rejected = (_transcript(row[name]) for name in names)
     return (chosen, rejected) if chosen and rejected else None
 
@@ -162,7 +162,7 @@ def _transcript(text: Any) -> tuple[ChatMessage, ...]:
 
 
 def _transcript_prompt(value: Value) -> tuple[ChatMessage, ...]:
-    """Return the turns of a prompt that is a transcript up to where the assistant is to answer; none of another."""
+    """Return the messages of a prompt that is an unfinished transcript, or ()."""
     name = next((name for name in PROMPTS_OF_PREFERENCES if name in value), None)
     if name not in TEXT_PROMPTS or any(value.get(beside) not in NOTHING for beside in ("input", "history")):
         return ()
@@ -175,7 +175,7 @@ def _trimmed(turns: tuple[ChatMessage, ...]) -> tuple[ChatMessage, ...]:
 
 
 def _is_whole(turns: Sequence[ChatMessage]) -> bool:
-    """Tell whether turns begin with what is asked."""
+    """Return whether messages start with the prompt."""
     return bool(turns) and turns[0].role != "assistant"
 
 
@@ -207,12 +207,12 @@ def _prompt(value: Value, reading: Reading) -> tuple[ChatMessage, ...]:
 def _repeated_prompt(
     apart: Value, prompts: Sequence[str], turns: Sequence[ChatMessage], reading: Reading
 ) -> tuple[tuple[ChatMessage, ...], str | None]:
-    """Return the prompt apart that a conversation begins with, and its field."""
+    """Return the separate prompt that a conversation starts with, and its field."""
     apart_reading = replace(reading, coerces=True, unused=Counter(), as_messages=Counter(), repairs=[])
     for name in prompts:
         try:
             prompt = _prompt({**_without(apart, prompts), name: apart[name]}, apart_reading)
-        except RowError:  # which then is another thing than the prompt of this row
+        except RowError:  # not this row's prompt
             continue
         asked = _asked(prompt)
         if len(asked) < len(_asked(turns)) and starts_with(_asked(turns), asked):
@@ -225,7 +225,7 @@ def _asked(turns: Sequence[ChatMessage]) -> tuple[ChatMessage, ...]:
 
 
 def _behind(prompt: Sequence[ChatMessage], turns: tuple[ChatMessage, ...]) -> tuple[ChatMessage, ...]:
-    """Return an answer behind its prompt, or a whole conversation with the system texts of the prompt."""
+    """Return an answer after its prompt, or a whole conversation with the prompt's system messages."""
     if not _is_whole(turns):
         return (*prompt, *turns)
     system, rest = split_system(turns)
@@ -235,9 +235,9 @@ def _behind(prompt: Sequence[ChatMessage], turns: tuple[ChatMessage, ...]) -> tu
 def _rejected(
     prompt: Sequence[ChatMessage], turns: Sequence[ChatMessage], rejected: tuple[ChatMessage, ...]
 ) -> str | None:
-    """Return the last answer of the rejected messages; None where they part from the chosen ones before it.
+    """Return the last answer of the rejected messages; None if they diverge from the chosen ones before it.
 
-    Without a prompt apart, a rejected answer by itself stands in the place of the last chosen one.
+    Without a separate prompt, a single rejected answer replaces the last chosen one.
     """
     if not rejected:
         return ""
@@ -245,7 +245,7 @@ def _rejected(
     if _asked(prompt) or _is_whole(rejected):
         try:
             rejected = _behind(prompt, rejected)
-        except RowError:  # another system text is another prompt
+        except RowError:  # a different system message makes it a different prompt
             return None
     elif len(rejected) == 1:
         rejected = (*chosen[:-1], *rejected)
@@ -259,7 +259,9 @@ def _rejected(
 
 
 def up_to_answer(turns: Sequence[ChatMessage]) -> tuple[ChatMessage, ...]:
-    """Return turns up to the last answer that is learnt, as checks leave out those after it; or up to the last one."""
+    """Return messages up to the last supervised answer, since checks drop those after it, or else up to the
+    last answer.
+    """
     answers = [place for place, turn in enumerate(turns) if turn.role == "assistant"]
     learnt = [place for place in answers if turns[place].is_supervised]
     return tuple(turns[: (learnt or answers or [-1])[-1] + 1])

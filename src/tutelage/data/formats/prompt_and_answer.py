@@ -1,4 +1,4 @@
-"""One side of an exchange, which may be messages, also where a text holds their JSON, as a cell of a table must."""
+"""Read a prompt or an answer that may be a list of messages, or their JSON in a text such as a table cell."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ from tutelage.data.rows.json_rows import strict_json
 from tutelage.data.rows.reading import Reading, Value
 
 _ROLES = "|".join(ROLES)
-# Begins like JSON, or like what Python prints of a list, and says who speaks.
+# Begins like JSON or a printed Python list, and names a speaker.
 _BEGINNING = re.compile(r"""[\s"'\\\[]*\{""")
 BEGINNINGS = " \t\r\n[{\"'\\"
 _SPEAKER = re.compile(rf"""["'](?:role|from)\\?["']\s*:\s*\\?["'](?:{_ROLES})\\?["']""", re.IGNORECASE)
@@ -25,16 +25,16 @@ _TEXT = re.compile(r"""["'](?:content|value|tool_calls|function_call)\\?["']\s*:
 
 
 def looks_like_messages(text: str) -> bool:
-    """Tell whether a text seems to be messages that a tool wrote into it, be it as JSON or as Python prints them."""
-    if text[:1] not in BEGINNINGS:  # as nearly every text
+    """Return whether a text seems to be messages that some tool wrote as JSON or printed from Python."""
+    if text[:1] not in BEGINNINGS:  # nearly every text
         return False
     return bool(_BEGINNING.match(text) and _SPEAKER.search(text) and _TEXT.search(text))
 
 
 def messages_in(text: Any) -> list[dict[str, Any]] | None:
-    """Return the messages whose JSON a text certainly is; None for everything else.
+    """Return the messages in a text if it is certainly their JSON, otherwise None.
 
-    Each has to be an object with a known role and a content, so that no other JSON is taken for messages.
+    Each must be an object with a known role and a content, so that no other JSON is mistaken for messages.
     """
     if not isinstance(text, str) or not looks_like_messages(text):
         return None
@@ -55,7 +55,7 @@ def _is_message(found: Any) -> bool:
 
 
 def read_prompt(value: Value, field: str, reading: Reading) -> tuple[ChatMessage, ...]:
-    """Read what is asked: a text, or messages."""
+    """Read a prompt: a text or messages."""
     return _read(
         value, field, "user", reading, is_prompt_or_answer=lambda turns: turns[-1].role != "assistant"
     )
@@ -64,7 +64,7 @@ def read_prompt(value: Value, field: str, reading: Reading) -> tuple[ChatMessage
 def read_completion(
     value: Value, field: str, prompt: Sequence[ChatMessage], reading: Reading
 ) -> tuple[ChatMessage, ...]:
-    """Read the answer, a text or messages, behind its prompt, which messages may begin with."""
+    """Read the answer, a text or messages, and put it after its prompt; messages may repeat the prompt."""
 
     def is_prompt_or_answer(turns: Sequence[ChatMessage]) -> bool:
         return turns[-1].role == "assistant" and (
@@ -76,7 +76,7 @@ def read_completion(
 
 
 def read_either(value: Value, field: str, reading: Reading) -> tuple[ChatMessage, ...]:
-    """Read one of two answers to a prompt: a text, or messages, which may be a whole conversation."""
+    """Read one of two answers to a prompt: a text, or messages that may be a whole conversation."""
     return _read(
         value,
         field,
@@ -94,7 +94,7 @@ def _read(
     *,
     is_prompt_or_answer: Callable[[Sequence[ChatMessage]], bool],
 ) -> tuple[ChatMessage, ...]:
-    """Read a side; messages in a text count as messages where they can be this side, and else as what is said."""
+    """Read a prompt or an answer; messages in a text are parsed only if they can be this part."""
     messages = messages_in(value.get(field))
     if messages:
         turns = read_messages(messages, field, reading.of_text())
@@ -107,7 +107,9 @@ def _read(
 def _behind_prompt(
     turns: Sequence[ChatMessage], prompt: Sequence[ChatMessage]
 ) -> tuple[ChatMessage, ...] | None:
-    """Return a prompt and the turns that follow it, if turns begin with it; a system text may be in one of the two."""
+    """Return the prompt and the messages after it, if messages start with it; only one of the two needs a
+    system message.
+    """
     if starts_with(turns, prompt) and len(turns) > len(prompt) > 0:
         return (*prompt, *turns[len(prompt) :])
     (system, asked), (own_system, own) = split_system(prompt), split_system(turns)
@@ -117,7 +119,7 @@ def _behind_prompt(
 
 
 def starts_with(turns: Sequence[ChatMessage], beginning: Sequence[ChatMessage]) -> bool:
-    """Tell whether turns begin with others: who says what, whether or not it is learnt."""
+    """Return whether messages start with `beginning`, ignoring supervision."""
     return list(map(_meaning, turns[: len(beginning)])) == list(map(_meaning, beginning))
 
 

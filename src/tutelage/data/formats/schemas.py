@@ -1,4 +1,4 @@
-"""The formats: which fields each one needs and may have, and how its rows become conversations."""
+"""The row formats: their fields, and how their rows are read as conversations."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -18,10 +18,10 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Schema:
-    """One format; `includes` names formats whose fields it has too, and over which it wins.
+    """A row format; `includes` names formats whose fields it also has and over which it takes precedence.
 
-    What it requires may have other names: those of `kin`, and what `names` finds among the fields of a row. `write`
-    raises UnfitError where the format has no place for a conversation.
+    Required fields may have other names: those in `kin`, and those that `names` finds among the fields of a
+    row. `write` raises UnfitError if the format cannot represent a conversation.
     """
 
     required: tuple[str, ...]
@@ -33,30 +33,30 @@ class Schema:
     names: Callable[[Collection[str]], tuple[str, ...]] = lambda fields: ()
 
     def has_fields(self, fields: Collection[str]) -> bool:
-        """Tell whether a row with these fields has what the format requires."""
+        """Return whether a row with these fields has those that the format requires."""
         return set(self.required) <= set(fields) or bool(self.names(fields))
 
     def read_fields(self, fields: Collection[str]) -> tuple[str, ...]:
-        """Return which fields of a row the format reads, under the names that the row gives them."""
+        """Return the fields of a row that the format reads, under their names in the row."""
         own = (*self.required, *self.optional)
         return (*own, *self.kin, *self.names(fields)) if self.kin else own
 
 
 def read_row(row: int, value: Value, name: str, reading: Reading) -> Conversation:
-    """Read a row by the format of that name, or raise RowError."""
+    """Read a row in the named format; raise RowError if it is faulty."""
     found = SCHEMAS[name].read(value, reading)
     turns, rejected, is_learnt = found if isinstance(found, Pair) else (found, None, True)
     return Conversation(row, turns, name, rejected, is_learnt, reading.take_repairs())
 
 
 def format_of(value: Value, fitting: Sequence[str]) -> str:
-    """Return the format of a row, of which the fields fit this one alone, by what stands in them."""
+    """Return the format of a row, given the formats that match its fields."""
     return "preference" if fitting[0] == "alpaca" and has_two_outputs(value) else fitting[0]
 
 
 def unused_keys(record: Record, name: str) -> Counter[str]:
-    """Return what stands inside of a row of that format and is not read."""
-    if name == "text-label":  # its labels may be a list by a setting, and all of them are read
+    """Count the nested keys of a row that its format does not read."""
+    if name == "text-label":  # its labels may be a list, which is read as a whole
         return Counter()
     reading = Reading(coerces=True, is_from_arrow=record.is_from_arrow)
     read_row(0, record.value, name, reading)
@@ -64,7 +64,7 @@ def unused_keys(record: Record, name: str) -> Counter[str]:
 
 
 class _Schemas(Mapping[str, Schema]):
-    """Every format by its name, of which each is imported when it is first asked for."""
+    """All formats by name; each is imported on first access."""
 
     def __getitem__(self, name: str) -> Schema:
         return load_format(ROW_FORMATS[name])
@@ -78,7 +78,7 @@ class _Schemas(Mapping[str, Schema]):
 
 @cache
 def load_format(module: str) -> Schema:
-    """Return the format that a module holds."""
+    """Return the format defined by a module."""
     return import_module(module).FORMAT
 
 
@@ -86,12 +86,12 @@ SCHEMAS = _Schemas()
 
 
 def fields_of_formats() -> frozenset[str]:
-    """Return what a column map may fill."""
+    """Return the fields that a column map may fill."""
     return frozenset(field for one in SCHEMAS.values() for field in (*one.required, *one.optional))
 
 
 def fields_of(names: Sequence[str], row: Collection[str] = ()) -> set[str]:
-    """Return every field that formats of these names may have, under the names too that a row gives them."""
+    """Return every field that the named formats may have, including the names used in `row`."""
     fields = {SOURCE_ROW, MADE_FROM, MADE_BY}
     for schema in map(SCHEMAS.__getitem__, names):
         fields |= {*schema.required, *schema.optional, *schema.kin, *schema.names(row)}

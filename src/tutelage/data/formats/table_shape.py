@@ -1,7 +1,7 @@
-"""How a text is a table: what parts its cells, whether its quotation marks quote, and where its header stands.
+"""Detect the layout of a text table: delimiter, quoting, and position of the header.
 
-All of it is decided by one idea: the right reading of a table is the one that splits its lines alike. What a sample
-cannot show is left to the settings data.delimiter, data.quoting and data.header.
+The right reading is the one that splits all lines into the same number of cells. What a sample cannot show is
+left to the settings data.delimiter, data.quoting and data.header.
 """
 
 import csv
@@ -16,14 +16,14 @@ from tutelage.codes import Message
 from tutelage.config.recipe import DataSettings
 from tutelage.data.formats.schemas import SCHEMAS
 
-DELIMITERS = "\t;|,"  # of two that split alike, the first: a comma stands in prose and in decimal numbers
+DELIMITERS = "\t;|,"  # the first wins a tie: commas also occur in prose and in decimal numbers
 NAMES = {"tab": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
 OF_ENDING = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
-UNNAMED = "column"  # and its number from 1: the name of a column that has none
+UNNAMED = "column"  # followed by a number from 1: the name of a column without one
 ROWS_LOOKED_AT = 400
 MOST_LINES_BEFORE = 10
 MOSTLY = 0.8
-# In prose a quotation mark may begin a cell that a comma ends, so that a few such lines prove nothing.
+# In prose, a quotation mark may begin a cell that a comma ends, so a few such lines prove nothing.
 ROWS_THAT_PROVE = {",": 10, ";": 10}
 
 SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\r?\n', re.IGNORECASE)
@@ -38,15 +38,15 @@ PLAIN_QUOTES = Message(
     " cells. --set data.quoting=double reads them as quotes.",
 )
 BLOCK_BYTES, SAMPLE_BYTES = 2**20, 2**16
-LONGEST_BEGINNING = 8  # bytes of what parts two cells and a quotation mark, in any encoding
+LONGEST_BEGINNING = 8  # bytes of a delimiter and a quotation mark, in any encoding
 PLACES_LOOKED_AT = 16
 
 
 @dataclass(frozen=True)
 class TableShape:
-    """What parts the cells, whether quotation marks quote, whether a header names the columns, and what stands before.
+    """Delimiter, quoting, presence of a header, and the number of lines before the table.
 
-    `known_header` says that the header holds names that a format or data.column_map asks for.
+    `known_header` means that the header contains names that a format or data.column_map expects.
     """
 
     delimiter: str = ","
@@ -59,23 +59,23 @@ class TableShape:
 
 @dataclass(frozen=True)
 class _Split:
-    """A sample as one delimiter and one meaning of quotation marks split it."""
+    """A sample split with one delimiter and one way of quoting."""
 
     delimiter: str
     quotes: bool
     rows: list[list[str]]
-    lines: list[int]  # on which each row ends
-    is_whole: bool  # no fault was met
+    lines: list[int]  # line on which each row ends
+    is_whole: bool  # no fault was found
     faulty_line: int = 0
 
     @property
     def width(self) -> int:
-        """The cells that most rows have."""
+        """Number of cells in most rows."""
         return Counter(map(len, self.rows)).most_common(1)[0][0] if self.rows else 0
 
     @property
     def first(self) -> int:
-        """The place of the first row as wide as most; narrower ones before it are a title above the table."""
+        """Index of the first row that is as wide as most; narrower rows before it are a title."""
         width = self.width
         place = next((place for place, row in enumerate(self.rows) if len(row) == width), 0)
         is_title = all(sum(cell != "" for cell in row) <= 1 for row in self.rows[:place])
@@ -84,7 +84,7 @@ class _Split:
 
     @property
     def share(self) -> float:
-        """The share of the rows that are as wide as the header."""
+        """Share of rows that are as wide as the header."""
         return self._share(self.first)
 
     def _share(self, first: int) -> float:
@@ -97,10 +97,10 @@ class _Split:
 
 
 def find_shape(sample: str, *, is_whole: bool, settings: DataSettings, ending: str) -> TableShape | None:
-    """Return the shape of the table that begins with a sample; None where the sample is none.
+    """Return the layout of the table that a sample begins with, or None if it is not a table.
 
-    Names of an ending that says nothing are a table only where the header holds the fields of a format, or what
-    data.column_map or data.delimiter name.
+    If the file's extension says nothing, a text only counts as a table if the header has the fields of a
+    format, or if data.column_map or data.delimiter apply to it.
     """
     if not is_whole and "\n" in sample:
         sample = sample[: sample.rindex("\n") + 1]
@@ -114,7 +114,7 @@ def find_shape(sample: str, *, is_whole: bool, settings: DataSettings, ending: s
     if chosen is None and not known and ending not in OF_ENDING:
         return None
     if chosen is None and len(best.header) < 2 and ending in OF_ENDING:
-        # One column: what parts no line of it, before all what the ending of the name says.
+        # A single column: prefer a delimiter that splits no line, or else the one of the extension.
         best = max(splits, key=lambda split: (split.share == 1, split.delimiter == OF_ENDING[ending]))
     header = _has_header(best, settings, known=known)
     before = best.lines[best.first - 1] if best.first else 0
@@ -123,16 +123,17 @@ def find_shape(sample: str, *, is_whole: bool, settings: DataSettings, ending: s
 
 
 def look_at_more_rows(file: BinaryIO, shape: TableShape, *, sample: str, encoding: str) -> TableShape:
-    """Return the shape of a table of which the sample leaves open whether quotation marks quote.
+    """Decide about quoting if the sample leaves it open, by reading more of the file.
 
-    The file stands behind the sample. Where a quotation mark begins a cell further on, what surrounds it is looked at.
+    The file position is after the sample. Places where a quotation mark begins a cell are checked with the
+    lines around them.
     """
     quoted = _read(sample, shape.delimiter, quotes=True, is_whole=False)
     begins = tuple(f'{sign}"'.encode(encoding) for sign in (shape.delimiter, "\n"))
     before = b""
     for _ in range(PLACES_LOOKED_AT):
         if any(_needs_quotes(row, shape.delimiter) for row in quoted.rows):
-            return shape  # they do, for without them a cell would be two, or a line
+            return shape  # quoted, because the cell would otherwise be split
         while (block := file.read(BLOCK_BYTES)) and not any(begin in before + block for begin in begins):
             before = block[-LONGEST_BEGINNING:]
         if not block:
@@ -151,12 +152,12 @@ def look_at_more_rows(file: BinaryIO, shape: TableShape, *, sample: str, encodin
 
 
 def column_name(number: int) -> str:
-    """Return the name of a column, counted from 1, that has none."""
+    """Return the default name of a column; columns count from 1."""
     return f"{UNNAMED}{number}"
 
 
 def _split_of(sample: str, delimiter: str, quoting: str | None, *, is_whole: bool) -> _Split:
-    """Split a sample with the meaning of quotation marks that splits its lines alike."""
+    """Split a sample with the way of quoting that gives rows of equal width."""
     if quoting is not None:
         return _read(sample, delimiter, quotes=quoting == "double", is_whole=is_whole)
     quoted = _read(sample, delimiter, quotes=True, is_whole=is_whole)
@@ -167,12 +168,14 @@ def _split_of(sample: str, delimiter: str, quoting: str | None, *, is_whole: boo
 
 
 def _are_plain(quoted: _Split, plain: _Split) -> bool:
-    """Tell whether quotation marks are plain characters: as such they leave all lines alike, and else they do not."""
+    """Return whether quotation marks are plain characters: only then do all lines have the same number of
+    cells.
+    """
     spans_lines = len(quoted.rows) < len(plain.rows)
     if quoted.is_whole and not spans_lines:
         return False
     if quoted.faulty_line and quoted.faulty_line >= plain.lines[-1] and not spans_lines:
-        return False  # the last line was cut off inside of a quoted cell
+        return False  # the last line was cut inside a quoted cell
     enough = ROWS_THAT_PROVE.get(plain.delimiter, 2)
     return len(plain.rows) >= enough and len(plain.rows[0]) > 1 and plain.share == 1
 
@@ -195,13 +198,13 @@ def _read(sample: str, delimiter: str, *, quotes: bool, is_whole: bool) -> _Spli
                 break
     except csv.Error as fault:
         is_cut = not is_whole and "unexpected end" in str(fault)
-        begun = lines[-1] + 1 if lines else 1  # where the row at fault begins
+        begun = lines[-1] + 1 if lines else 1  # line where the faulty row begins
         return _Split(delimiter, quotes, rows, lines, is_cut, 0 if is_cut else begun)
     return _Split(delimiter, quotes, rows, lines, True)
 
 
 def _quality(split: _Split, paths: dict[str, str]) -> tuple:
-    """Return how well a delimiter splits: by the names in the header, then by what is alike."""
+    """Return a sort key for delimiters: known names in the header first, then how evenly lines are split."""
     header = split.header
     is_prose = split.delimiter == "," and _is_prose(split)
     splits = len(header) > 1
@@ -216,13 +219,13 @@ def _quality(split: _Split, paths: dict[str, str]) -> tuple:
 
 
 def _is_prose(split: _Split) -> bool:
-    """Tell whether the commas of a header are those of a sentence, or of a number, rather than between its names."""
+    """Return whether the commas in a header belong to a sentence or a number rather than separate names."""
     cells = split.header[1:]
     return bool(cells) and all(cell.startswith(" ") or cell[:1].isdigit() for cell in cells)
 
 
 def _knows(header: Sequence[str], paths: dict[str, str]) -> bool:
-    """Tell whether a header holds what data.column_map names, or the fields of a format, in any case."""
+    """Return whether a header contains the columns of data.column_map or the fields of a format, ignoring case."""
     names = {cell.strip().strip("\ufeff").casefold() for cell in header}
     if paths and all(_names_of(path) & names for path in paths.values()):
         return True
@@ -250,14 +253,14 @@ def _has_header(split: _Split, settings: DataSettings, *, known: bool) -> bool:
 
 
 def _is_row(first: Sequence[str], others: Sequence[Sequence[str]]) -> bool:
-    """Tell whether the first line of a table is a row like the others rather than the names of its columns."""
+    """Return whether the first line is a row like the others rather than a header."""
     below = [row for row in others if len(row) == len(first) and list(row) != list(first)]
     for place, cell in enumerate(text.strip() for text in first):
         column = [row[place].strip() for row in below]
         if cell and (BARE_VALUE.fullmatch(cell) or cell[:1] in "{["):
             return True
         if cell and cell in column and len(set(column)) < len(column):
-            return True  # a class, which is said of other rows too
+            return True  # a class that also occurs in other rows
         is_long = len(cell) > LONG_NAME or (ENDS_SENTENCE.search(cell) and " " in cell)
         if is_long and sum(bool(ENDS_SENTENCE.search(one)) for one in column) > len(column) / 2:
             return True

@@ -1,4 +1,4 @@
-"""Tool calls of an answer, each as one JSON text of a name and its arguments: one reader for every format."""
+"""Read the tool calls of an answer, in any format, as JSON texts with a name and arguments."""
 
 import json
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ ARGUMENTS = ("arguments", "parameters", "args", "input")  # OpenAI's name first,
 
 
 def read_calls(turn: Value, reading: Reading) -> tuple[str, ...]:
-    """Read OpenAI's tool calls, and the older function_call, which some tools write beside them."""
+    """Read OpenAI's tool calls, and the older function_call, which some tools write as well."""
     if all(turn.get(field) in NOTHING for field in CALL_FIELDS):
         return ()
     calls, older = (calls_of(turn.get(field), reading) for field in CALL_FIELDS)
@@ -21,7 +21,7 @@ def read_calls(turn: Value, reading: Reading) -> tuple[str, ...]:
 
 
 def calls_of(found: Any, reading: Reading) -> tuple[str, ...]:
-    """Read one call, a list of them, or a JSON text of either."""
+    """Read one call, a list of calls, or either as JSON text."""
     while isinstance(found, str) and found.strip():
         found, reading = _parsed(found, "a tool call"), reading.of_text()
     if found in NOTHING or isinstance(found, str):
@@ -37,7 +37,7 @@ def _calls_of_one(call: Any, reading: Reading) -> tuple[str, ...]:
 
 
 def _was_added(value: Any, reading: Reading) -> bool:
-    """Tell whether a value is nothing but nulls that Arrow gave it, because other rows have its keys."""
+    """Return whether a value consists only of nulls that Arrow added because other rows have its keys."""
     if isinstance(value, dict):
         return reading.is_from_arrow and all(_was_added(inner, reading) for inner in value.values())
     return value is None and reading.is_from_arrow
@@ -64,7 +64,7 @@ def _call_text(call: Any, reading: Reading) -> str:
 
 
 def _arguments_in(places: Sequence[Value], name: str, reading: Reading) -> dict[str, Any]:
-    """Return the arguments that stand in one of these objects, under any of their names."""
+    """Return the arguments in one of these objects, under any of their names."""
     given = [place[field] for place in places for field in ARGUMENTS if place.get(field) is not None]
     filled = [one for one in given if one not in NOTHING and not _was_added(one, reading)] or given[:1]
     read = [found for found in (_arguments(one, name, reading) for one in filled) if found]
@@ -85,7 +85,7 @@ def _is_name(function: Any, field: str) -> bool:
 
 
 def _arguments(found: Any, name: str, reading: Reading) -> dict[str, Any]:
-    """Return the arguments of a call as an object, whether they are one or the JSON text of one."""
+    """Return the arguments of a call as an object, parsing JSON text if necessary."""
     while isinstance(found, str) and found.strip():
         found, reading = _parsed(found, f"the arguments of the tool call {name!r}"), reading.of_text()
     if found is None or isinstance(found, str):
@@ -106,9 +106,9 @@ def _arguments(found: Any, name: str, reading: Reading) -> dict[str, Any]:
 
 
 def _without_nulls(value: Any, path: str, dropped: list[str]) -> Any:
-    """Return a value from Arrow without the null fields of its structs, and note the path of each.
+    """Remove null fields of structs from an Arrow value, and record the path of each.
 
-    A null in a list was written: Arrow adds none there.
+    Nulls in lists are kept: Arrow does not add any there.
     """
     if isinstance(value, dict):
         kept: dict[str, Any] = {}
@@ -128,7 +128,7 @@ def _without_nulls(value: Any, path: str, dropped: list[str]) -> Any:
 
 
 def without_null_arguments(value: Any) -> Any:
-    """Return a field of a row from Arrow with the arguments of its tool calls as they are read."""
+    """Return a field of an Arrow row with the null arguments of its tool calls removed."""
     if isinstance(value, list):
         return [without_null_arguments(inner) for inner in value]
     if not isinstance(value, dict):
@@ -143,7 +143,7 @@ def without_null_arguments(value: Any) -> Any:
 def _json_text(name: str, arguments: dict[str, Any]) -> str:
     try:
         return json.dumps({"name": name, "arguments": arguments}, ensure_ascii=False, allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as fault:  # dates, bytes and infinities of Parquet
+    except (TypeError, ValueError, RecursionError) as fault:  # dates, bytes and infinities from Parquet
         raise _not_an_object(name, f"a value that JSON cannot represent ({fault})") from fault
 
 

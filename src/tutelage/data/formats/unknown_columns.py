@@ -1,4 +1,4 @@
-"""What is said of rows whose fields no format knows: what the columns hold, and a mapping to type; none is guessed."""
+"""Describe rows whose fields match no format: show column contents and suggest a mapping, but never apply one."""
 
 import json
 import re
@@ -19,29 +19,29 @@ from tutelage.text.spelling import did_you_mean, nearest
 SAMPLES_SHOWN = 2
 CHARACTERS_SHOWN = 56
 COLUMNS_SHOWN = 20
-# Settings of the data that have to be given again.
+# Data settings that must be repeated in the suggested command.
 READING = (
     *("sha256", "hub_split", "encoding", "delimiter", "quoting", "header", "format", "instruction", "coerce"),
     "max_file_bytes",
 )
-# What the fields of a format hold.
+# Which field of each format has which role.
 FIELDS: Mapping[str, Mapping[Role, str]] = {
     "alpaca": {"system": "system", "asked": "instruction", "context": "input", "answered": "output"},
     "prompt-completion": {"system": "system", "asked": "prompt", "answered": "completion"},
     "question-answer": {"system": "system", "asked": "question", "context": "context", "answered": "answer"},
     "text-label": {"text": "text", "label": "label"},
 }
-BESIDE: tuple[Role, ...] = ("system", "context")  # what may be there as well, and is known by its name alone
+BESIDE: tuple[Role, ...] = ("system", "context")  # optional roles, recognized only by name
 
-# From columns and what is known of them to what is what.
+# Maps columns and the roles known so far to all roles.
 Find = Callable[[ColumnSamples, Mapping[Role, str]], Mapping[Role, str]]
 
-# What finds the fields of a format that is proposed if it is asked for, or if no format of answers can be.
+# Formats suggested only if requested, or if no answer format fits, and how to find their columns.
 OTHERS: Mapping[str, Find] = {"text-label": roles_of_labels}
 
 
 class BesideTexts:
-    """What stands beside the field text in rows that have nothing else of a format: an answer, perhaps, or a label."""
+    """Detects columns beside the field text, such as answers or labels, in rows of the format text."""
 
     def __init__(self, source: str, settings: DataSettings) -> None:
         self._source, self._settings = source, settings
@@ -49,13 +49,15 @@ class BesideTexts:
         self._first: Record | None = None
 
     def note(self, record: Record) -> None:
-        """Take in a row of the format text."""
+        """Record a row of the format text."""
         if len(record.value) > 1 and self._settings.format is None and not self._samples.is_full:
             self._first = self._first or record
             self._samples.add(record.value)
 
     def check(self) -> None:
-        """Stop where the texts alone would be trained, though what answers or labels them stands beside them."""
+        """Raise DataError if only the texts would be trained on although their answers or labels are in other
+        columns.
+        """
         if self._first is None:
             return
         others = [
@@ -76,7 +78,7 @@ def _is_of_table(record: Record) -> bool:
 
 
 def options_of(settings: DataSettings, paths: Mapping[str, str]) -> str:
-    """Return the options by which the same rows are read again, with these paths as data.column_map."""
+    """Return the command-line options to read the same rows with these paths as data.column_map."""
     given = [f"--map {shlex.quote(f'{field}={path}')}" for field, path in paths.items()]
     for name in READING:
         found = getattr(settings, name)
@@ -89,7 +91,9 @@ def options_of(settings: DataSettings, paths: Mapping[str, str]) -> str:
 def describe_columns(
     source: str, samples: ColumnSamples, settings: DataSettings, objective: ObjectiveInfo, first: Record
 ) -> str:
-    """Show the columns with two values each, and propose what they are as the command to type; `first` is a row."""
+    """Describe the columns with two sample values each, and suggest a mapping as a command; `first` is a faulty
+    row.
+    """
     names, is_table = samples.names(), _is_of_table(first)
     width = max(len(repr(name)) for name in names[:COLUMNS_SHOWN])
     lines = [f"  {name!r:{width}}  {_shown(samples, name)}" for name in names[:COLUMNS_SHOWN]]
@@ -132,7 +136,7 @@ def describe_columns(
 
 
 def _misspelt(names: Sequence[str], paths: Mapping[str, str]) -> Iterator[str]:
-    """Say of which columns a map takes fields that are not there, though others have nearly their names."""
+    """Yield hints about map entries whose column does not exist but has a similar name to one that does."""
     for field, path in paths.items():
         near = None if {field, path} & {*names} else nearest(path, names)
         if near is not None:
@@ -142,7 +146,7 @@ def _misspelt(names: Sequence[str], paths: Mapping[str, str]) -> Iterator[str]:
 def proposed(
     samples: ColumnSamples, settings: DataSettings, objective: ObjectiveInfo
 ) -> tuple[dict[str, str], str | None]:
-    """Return a column map by what the columns hold, and its format if one objective takes that; empty if none fits."""
+    """Return a suggested column map and its format, if only one objective uses that; empty if nothing fits."""
     names = samples.names()
     kept = {
         field: path
@@ -171,10 +175,9 @@ def proposed(
 
 
 def _paths(find: Find, format: str, samples: ColumnSamples, kept: Mapping[str, str]) -> dict[str, str]:
-    """Return the columns of a format's fields, without those that have the field's name already.
+    """Return the columns for a format's fields, except those that already have the field's name.
 
-    Names count where all that the format requires is there but for the case of letters, or where what the columns hold
-    tells nothing.
+    Names count if all required fields exist except for case, or if the contents are inconclusive.
     """
     fields = FIELDS[format]
     names = {name.strip().casefold(): name for name in samples.names()}
@@ -188,7 +191,7 @@ def _paths(find: Find, format: str, samples: ColumnSamples, kept: Mapping[str, s
 
 
 def _likest_format(names: list[str]) -> str:
-    """Return the format of which most fields are there by their names, in whatever case of letters."""
+    """Return the format with the most required fields present, ignoring case."""
     known = {name.strip().casefold() for name in names}
     chosen = max(FIELDS, key=lambda format: sum(field in known for field in SCHEMAS[format].required))
     return "alpaca" if chosen in OTHERS else chosen

@@ -1,4 +1,4 @@
-"""What rows are written of: the turns of a conversation, as far as a format has a place for them."""
+"""Shared code of formats for writing conversations as rows."""
 
 import json
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from tutelage.data.rows.conversations import ChatMessage, Conversation
 
 
 class UnfitError(Exception):
-    """What a row has that a format has no place for."""
+    """Raised for a row that a format cannot represent."""
 
     def __init__(self, code: str, what: str) -> None:
         super().__init__(what)
@@ -18,7 +18,7 @@ class UnfitError(Exception):
 
 
 def messages_of(row: Conversation) -> tuple[ChatMessage, ...]:
-    """Return the turns of a row that has any."""
+    """Return the messages of a row; raise UnfitError if it has none."""
     if row.is_plain_text:
         raise UnfitError("convert.plain_text", "plain text, which has no prompt")
     if not row.messages:
@@ -27,7 +27,7 @@ def messages_of(row: Conversation) -> tuple[ChatMessage, ...]:
 
 
 def all_supervised(row: Conversation) -> tuple[ChatMessage, ...]:
-    """Return the turns of a row whose answers are all trained on."""
+    """Return the messages of a row if all its answers are supervised; raise UnfitError if not."""
     turns = messages_of(row)
     if not all(turn.is_supervised for turn in turns):
         raise UnfitError("convert.unsupervised_answer", "an answer that is not trained on")
@@ -35,7 +35,7 @@ def all_supervised(row: Conversation) -> tuple[ChatMessage, ...]:
 
 
 def apart_from_system(row: Conversation) -> tuple[Row, tuple[ChatMessage, ...]]:
-    """Return the system text as the field that it is in most formats, and the turns after it."""
+    """Return the system message as a field, as most formats store it, and the other messages."""
     turns = all_supervised(row)
     if turns[0].role != "system":
         return {}, turns
@@ -47,7 +47,7 @@ def apart_from_system(row: Conversation) -> tuple[Row, tuple[ChatMessage, ...]]:
 
 
 def single_exchange(row: Conversation) -> tuple[Row, tuple[ChatMessage, ChatMessage]]:
-    """Return the system text as a field, and the one question with its answer."""
+    """Return the system message as a field, and the only question with its answer."""
     system, turns = apart_from_system(row)
     if not is_one_exchange(turns):
         raise UnfitError("convert.several_exchanges", "more than one question and its answer")
@@ -55,17 +55,17 @@ def single_exchange(row: Conversation) -> tuple[Row, tuple[ChatMessage, ChatMess
 
 
 def is_one_exchange(turns: Sequence[ChatMessage]) -> bool:
-    """Tell whether turns are a question and an answer in words."""
+    """Return whether messages are one question and one answer without tool calls."""
     return [turn.role for turn in turns] == ["user", "assistant"] and not turns[1].calls
 
 
 def reads_as_messages(*texts: str) -> bool:
-    """Tell whether a text by itself would be read as the messages whose JSON it is; as a content it stays a text."""
+    """Return whether a text on its own would be parsed as messages; inside a message it stays a text."""
     return any(messages_in(text) is not None for text in texts)
 
 
 def message_of(turn: ChatMessage) -> Row:
-    """Return a turn as OpenAI writes it."""
+    """Return a message in OpenAI's format."""
     if turn.role != "assistant":
         return {"role": turn.role, "content": turn.content}
     message: Row = {"role": "assistant", "content": turn.text}
@@ -75,6 +75,6 @@ def message_of(turn: ChatMessage) -> Row:
 
 
 def _function(call: str) -> Row:
-    """Return a call as OpenAI writes it, its arguments being JSON inside a text."""
+    """Return a tool call in OpenAI's format, with its arguments as a JSON string."""
     named = json.loads(call)
     return {"name": named["name"], "arguments": json.dumps(named["arguments"], ensure_ascii=False)}

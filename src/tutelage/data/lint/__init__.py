@@ -1,1 +1,1 @@
-"""What can be told of a source without training on it, and rows chosen by it."""
+"""Check, describe and select rows without training on them."""

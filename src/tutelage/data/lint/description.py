@@ -1,4 +1,4 @@
-"""What some rows are, in numbers: counts, lengths, languages and groups of their like; nothing is judged."""
+"""Describe rows in numbers: counts, lengths, languages and clusters."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ TENTHS = {"shortest": 0, "half up to": 5, "nine of ten up to": 9, "longest": 10}
 
 @dataclass(frozen=True)
 class Description:
-    """Counts by what is counted, and `lengths`: for each thing that has one, its length at some shares of the rows."""
+    """Counts by category; `lengths` gives quantiles over the rows for each measured length."""
 
     rows: int
     formats: dict[str, int]
@@ -32,7 +32,7 @@ class Description:
     notes: list[Message]
 
     def to_record(self) -> dict[str, Any]:
-        """Return what `tutelage data stats --json` prints."""
+        """Return the output of `tutelage data stats --json`."""
         return {
             "rows": self.rows,
             "formats": self.formats,
@@ -54,7 +54,9 @@ def describe(
     *,
     tokens: Sequence[int] = (),
 ) -> Description:
-    """Count over all rows, those that a check would drop as well; `tokens` are lengths where a model was at hand."""
+    """Describe all rows, including those that a check would drop; `tokens` are their lengths if a model is
+    available.
+    """
     spoken_rows = [row for row in rows if row.messages]
     measured = {
         "prompt, characters": [sum(len(turn.content) for turn in row.context) for row in spoken_rows],
@@ -77,6 +79,6 @@ def describe(
 
 
 def at_quantiles(lengths: Sequence[int]) -> dict[str, int]:
-    """Return the shortest lengths that so many tenths of the rows do not exceed."""
+    """Return quantiles of the lengths, in tenths."""
     ordered = sorted(lengths)
     return {name: ordered[max(-(-tenths * len(ordered) // 10) - 1, 0)] for name, tenths in TENTHS.items()}

@@ -1,4 +1,4 @@
-"""Findings that wait in a temporary file: a source may have as many of them as it has rows, or more."""
+"""Store findings in a temporary file, because there can be more of them than rows."""
 
 import json
 import tempfile
@@ -10,10 +10,10 @@ BYTES_IN_MEMORY = 2**18
 
 
 class FindingLog:
-    """Takes in findings, and gives them back in their order as often as is wanted."""
+    """Stores findings and yields them in order, any number of times."""
 
     def __init__(self) -> None:
-        self._file = tempfile.SpooledTemporaryFile(BYTES_IN_MEMORY)  # noqa: SIM115 - it is gone with the log
+        self._file = tempfile.SpooledTemporaryFile(BYTES_IN_MEMORY)  # noqa: SIM115 - deleted with the log
 
     def add(self, findings: Iterable[Finding]) -> None:
         for one in findings:
@@ -22,7 +22,7 @@ class FindingLog:
     def __iter__(self) -> Iterator[Finding]:
         place = 0
         while True:
-            self._file.seek(place)  # several may read, each where it stands
+            self._file.seek(place)  # several iterators may read at different positions
             line = self._file.readline()
             if not line:
                 return
@@ -32,7 +32,7 @@ class FindingLog:
 
 
 class Findings:
-    """The findings of several parts, one part after the other, each as it reads once its place is known."""
+    """The findings of several parts in order; `placed` adds the location of each."""
 
     def __init__(self, parts: Sequence[Iterable[Finding]], placed: Callable[[Finding], Finding]) -> None:
         self._parts, self._placed = parts, placed

@@ -1,4 +1,4 @@
-"""The data doctor: everything that can be told of a source without training on it, and without writing anything."""
+"""Lint a source: report everything that can be found without training and without writing anything."""
 
 from array import array
 from bisect import bisect_right
@@ -15,7 +15,7 @@ from tutelage.data.dataset.row_encoder import ANSWERS, Labels, RowEncoder
 from tutelage.data.dataset.splits import SplitAssigner
 from tutelage.data.dataset.token_figures import TokenCounter, TokenFigures
 from tutelage.data.formats.formats import ConversationReader
-from tutelage.data.formats.misplaced_texts import CODES as MISPLACED  # which are told row by row
+from tutelage.data.formats.misplaced_texts import CODES as MISPLACED  # reported per row
 from tutelage.data.lint.finding_log import FindingLog, Findings
 from tutelage.data.lint.row_checks import RowLook, Variety, find_null_fields
 from tutelage.data.prompts.encoding import control_tokens, naming_row_of_surrogate, vocabulary_of
@@ -32,12 +32,12 @@ from tutelage.run.folder import SPLITS
 
 LENGTHS = (64, 128, 256, 512, 1024, 2048, 4096)
 MOST_READ_FOR_LANGUAGE = 4_000
-ROWS_COMPARED = 1_000_000  # their sketches and buckets take 250 MB
+ROWS_COMPARED = 1_000_000  # sketches and buckets of this many rows take 250 MB
 
 
 @dataclass(frozen=True)
 class LintReport:
-    """All that was found; `outcomes` counts kept, repaired and dropped rows, and they sum up to `rows`."""
+    """The result of linting; `outcomes` counts kept, repaired and dropped rows, which add up to `rows`."""
 
     source: str
     kind: str
@@ -47,9 +47,9 @@ class LintReport:
     repeated_prompts: int
     leaks: dict[str, list[int]]
     near_duplicates: NearDuplicates | None
-    findings: Iterable[Finding]  # as often as is wanted
+    findings: Iterable[Finding]  # can be iterated any number of times
     languages: dict[str, int]
-    labels: dict[str, int]  # how many rows have each
+    labels: dict[str, int]  # number of rows with each label
     tokens: TokenFigures | None
 
     @property
@@ -57,7 +57,7 @@ class LintReport:
         return any(finding.is_warning for finding in self.findings)
 
     def to_record(self) -> dict[str, Any]:
-        """Return what `tutelage check --json` prints; the two long lists can be read once, item by item."""
+        """Return the output of `tutelage check --json`; the two long lists are generators."""
         return {
             "rows": self.rows,
             **self.outcomes,
@@ -82,10 +82,10 @@ def lint_rows(
     objective: ObjectiveInfo = DEFAULT,
     encoder: RowEncoder = ANSWERS,
 ) -> LintReport:
-    """Look at every row of a source, one after the other; without a renderer nothing is told of tokens.
+    """Lint every row of a source; without a renderer, tokens are not counted.
 
-    Of preferences both answers are looked at, of a classification the text alone. Of a row no more is kept than some
-    hashes; its token ids, its prompt and what was found wait in temporary files.
+    For preferences both answers are checked, for classification only the text. Only hashes of each row are kept
+    in memory; token ids, prompts and findings go to temporary files.
     """
     controls = control_tokens(renderer.tokenizer) if renderer else ()
     most_compared = ROWS_COMPARED if with_near_duplicates else 0
@@ -110,7 +110,7 @@ def lint_rows(
     tokens = counter.figures() if counter else None
     rest = FindingLog()
     rest.add(_find_overlong(counter.overlong, limit) if counter else ())
-    del counter  # its file and lengths make room for what follows
+    del counter  # free its file and lengths for what follows
     leaks = look.sides.under("position").leaks()
     rest.add(_find_leaks(leaks))
     alike = look.prompts.near_duplicates() if with_near_duplicates else None
@@ -145,7 +145,7 @@ def lint_rows(
 
 
 class _Look:
-    """All that is gathered of the rows while they go by."""
+    """Everything that is collected while reading the rows."""
 
     def __init__(
         self,
@@ -160,7 +160,7 @@ class _Look:
         self.reader = ConversationReader(
             source.name, settings, needs_labels=encoder.needs_labels, objective=objective
         )
-        # What a split in the order of the file would leak is told whatever rule is set: it is what most tools do.
+        # Leaks of a split by position are reported whatever the setting: most tools split that way.
         self.sides = SplitAssigner(
             rule=settings.split, train_size=settings.train_size, test_size=settings.test_size
         )
@@ -175,7 +175,7 @@ class _Look:
         self._oversized: dict[int, int] = {}
 
     def kept_rows(self) -> Iterator[Conversation]:
-        """Yield the rows that are not dropped, having looked at all."""
+        """Check all rows, and yield those that are not dropped."""
         read = self.reader.read(self._records())
         for checked in check_each(read, self._settings, self._oversized, row_format=self._row_format):
             self.outcomes[checked.outcome] += 1
@@ -198,10 +198,10 @@ class _Look:
 
 
 class _Places:
-    """In which file of several each row stands, and on which line."""
+    """The file and line of each row."""
 
     def __init__(self) -> None:
-        self._begins: list[int] = []  # of each file its first row
+        self._begins: list[int] = []  # first row of each file
         self._files: list[str] = []
         self._lines = array("q")
 
@@ -217,7 +217,7 @@ class _Places:
         return self._files[bisect_right(self._begins, row) - 1] if self._files else None
 
     def placed(self, finding: Finding) -> Finding:
-        """Return a finding with the place of its row before its message."""
+        """Return the finding with the location of its row in front of the message."""
         file = None if finding.row is None else self.file_of(finding.row)
         if finding.row is None or file is None:
             return finding
@@ -228,7 +228,7 @@ class _Places:
 
 
 class _Languages:
-    """The languages of rows spread evenly over a source whose end is not known yet."""
+    """Languages of a sample of rows, spread evenly over a source of unknown length."""
 
     def __init__(self) -> None:
         self._found: list[str] = []
@@ -269,7 +269,7 @@ def _find_alike(alike: NearDuplicates) -> Iterator[Finding]:
 
 
 def _find_uncompared(prompts: Prompts, alike: NearDuplicates) -> Iterator[Finding]:
-    """Say which rows were not compared with all that they may be like."""
+    """Report rows that were not compared with all candidates."""
     if prompts.uncompared:
         told = (
             f"near-duplicates were searched among the first {prompts.most_compared:,} rows; in the"
@@ -280,5 +280,5 @@ def _find_uncompared(prompts: Prompts, alike: NearDuplicates) -> Iterator[Findin
 
 
 def spoken(row: Conversation) -> str:
-    """Return all that a conversation says, by which its language is told."""
+    """Return all text of a conversation, to detect its language."""
     return " ".join(turn.content for turn in row.messages)

@@ -1,4 +1,4 @@
-"""What a look at every row finds: in its outcome, in its record, and in its texts."""
+"""Checks of single rows: outcome, record and texts."""
 
 import re
 import unicodedata
@@ -37,11 +37,11 @@ KNOWN_CONTROLS = (
     "<<SYS>>",
 )
 HEADINGS = ("### Response:", "### Instruction:", "### Input:")
-# C0 without tab and line breaks, DEL and C1, the marks that turn text around, and what takes no width.
+# C0 except tab and line breaks, DEL and C1, direction marks, and zero-width characters.
 UNSEEN = re.compile(
     "[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]|[\u202a-\u202e\u2066-\u2069]|[\u200b\u2060\ufeff]|[\U000e0000-\U000e007f]"
 )
-# (the message, a text that every such secret holds, the pattern); the cheap look spares most rows the search.
+# (message, a text that every match contains, pattern); the cheap containment test avoids most searches.
 SECRETS = tuple(
     (f"contains what looks like {name}", hint, re.compile(pattern))
     for name, hint, pattern in (
@@ -52,7 +52,7 @@ SECRETS = tuple(
         ("a Hugging Face token", "hf_", r"\bhf_[A-Za-z0-9]{30,}"),
         ("a Slack token", "xox", r"\bxox[abprs]-[A-Za-z0-9-]{10,}"),
         ("a Google API key", "AIza", r"\bAIza[0-9A-Za-z_-]{35}"),
-        # Bounded, because each place at which one may begin is searched to the end of the run.
+        # Bounded, because every possible start is searched to the end of the run.
         ("a web token", ".eyJ", r"\beyJ[A-Za-z0-9_-]{10,4096}\.eyJ[A-Za-z0-9_-]{10,}\."),
         ("a password in an address", "://", r"://[^/\s:@]{1,64}:[^/\s:@]{3,64}@"),
         ("an e-mail address", "@", r"\b[\w.+-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64}){0,4}\.[A-Za-z]{2,24}\b"),
@@ -65,22 +65,24 @@ ROWS_FOR_VARIETY = 10
 
 
 def find_in_rows(checked: Iterable[CheckedRow], controls: Collection[str]) -> Iterator[Finding]:
-    """Yield what the outcomes and the texts of all rows show, row by row; `controls` are the tokenizer's own."""
+    """Yield the findings for all rows from their outcomes and texts; `controls` are the tokenizer's control
+    tokens.
+    """
     look = RowLook(controls)
     for one in checked:
         yield from look.find(one)
 
 
 class RowLook:
-    """Looks at one row after the other, keeping of each no more than a fingerprint of what it asks."""
+    """Checks rows one by one, keeping only a fingerprint of each prompt."""
 
     def __init__(self, controls: Collection[str]) -> None:
-        self.repeated_prompts = 0  # rows that ask, to the letter, what an earlier one asked
+        self.repeated_prompts = 0  # rows with exactly the same prompt as an earlier one
         self._spelled = {*KNOWN_CONTROLS, *controls}
         self._first_asked = FirstRows()
 
     def find(self, one: CheckedRow) -> Iterator[Finding]:
-        """Yield what the outcome and the texts of the next row show."""
+        """Yield the findings for the next row."""
         row = one.row.row
         was = "dropped" if one.outcome == "dropped" else "repaired"
         yield from (Finding(reason.code, row, f"{was}: {reason.text}") for reason in one.reasons)
@@ -96,7 +98,7 @@ class RowLook:
 
 
 def find_null_fields(records: Iterable[Record]) -> Iterator[Finding]:
-    """Yield the fields that are null."""
+    """Yield a finding for each record with null fields."""
     for record in records:
         if isinstance(record.value, dict) and None in record.value.values():
             names = ", ".join(repr(key) for key, value in record.value.items() if value is None)
@@ -104,16 +106,16 @@ def find_null_fields(records: Iterable[Record]) -> Iterator[Finding]:
 
 
 class Variety:
-    """Counts, while the rows go by, how many repeat others, and how many have one and the same answer."""
+    """Counts duplicate rows and equal answers."""
 
     def __init__(self) -> None:
         self._rows = self._repeats = self._kept = 0
-        self._answers = array("q")  # a hash of each
-        # If one answer is that of most rows, it is the one that stands here in the end (Boyer and Moore's vote).
+        self._answers = array("q")  # hash of each answer
+        # If most rows have the same answer, it ends up here (Boyer and Moore's majority vote).
         self._leader, self._lead = "", 0
 
     def note(self, one: CheckedRow) -> None:
-        """Take in the next row."""
+        """Record the next row."""
         self._rows += 1
         self._repeats += any(rule_of(reason.code) == 10 for reason in one.reasons)
         if one.outcome == "dropped":
@@ -127,7 +129,7 @@ class Variety:
             self._lead += 1 if answer == self._leader else -1
 
     def findings(self) -> Iterator[Finding]:
-        """Yield a finding where most rows repeat others, or most answers are one and the same."""
+        """Yield findings if most rows are duplicates, or most answers are the same."""
         if self._repeats > self._rows * HALF:
             yield Finding(
                 "data.mostly_duplicates",
@@ -160,7 +162,7 @@ def _find_in_texts(row: Conversation, controls: Collection[str]) -> Iterator[Fin
     yield from _find_unseen(row.row, text)
     for message, hint, pattern in SECRETS:
         if hint in text and pattern.search(text):
-            yield Finding("data.secret", row.row, message)  # and never the secret itself
+            yield Finding("data.secret", row.row, message)  # never show the secret itself
     answers = [turn.text for turn in row.messages if turn.role == "assistant"]
     if any(map(_seems_cut, [*answers, row.rejected or ""])):
         yield Finding(
@@ -183,7 +185,7 @@ def _find_unseen(row: int, text: str) -> Iterator[Finding]:
 
 
 def _seems_cut(answer: str) -> bool:
-    """Tell whether an answer of whole sentences stops without the end of one, or with an open code block."""
+    """Return whether an answer ends in the middle of a sentence or in an open code block."""
     answer = answer.rstrip()
     if answer.count("```") % 2:
         return True

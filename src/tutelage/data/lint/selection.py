@@ -1,4 +1,4 @@
-"""Which rows of a source are chosen: by what they are, by chance, and with how many of their like."""
+"""Select rows: by criteria, at random, or by the number of near-duplicates."""
 
 import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -17,19 +17,19 @@ from tutelage.data.rows.records import Record
 from tutelage.errors import DataError
 from tutelage.text.patterns import BoundedPattern, PatternTimeoutError
 
-# The rules that are about a row by itself, or about it and an earlier one that is the same.
+# The rules about a single row, or about a row and an earlier equal one.
 RULES_OF_ROWS = (6, 7, 8, 9, 10, 11, 14, 16, 17, 18, 19, 20, 21, 28, 31, 32)
 NOTHING_BEFORE: Mapping[int, Message] = {}
-Note = Callable[[Message], None]  # takes what has to be said of all rows
+Note = Callable[[Message], None]  # called with messages about the selection as a whole
 
 
 def unheard(message: Message) -> None:
-    """Take a message that nobody asked for."""
+    """Ignore a message."""
 
 
 @dataclass(frozen=True)
 class Criteria:
-    """What a row has to be, to be chosen; what is empty or None asks for nothing."""
+    """Criteria for selecting rows; empty values and None impose no condition."""
 
     without_rules: Collection[int] = ()
     only_rules: Collection[int] = ()
@@ -64,11 +64,11 @@ def leave_out(
     before: Mapping[int, Message] = NOTHING_BEFORE,
     note: Note = unheard,
 ) -> dict[int, Message]:
-    """Return the rows that are not chosen, each with the first reason for it; those `before` are out already.
+    """Return the rows that are not selected, each with the first reason; rows in `before` are already excluded.
 
-    `tokens` are the lengths of the rows as examples, where the criteria ask for them; `controls` are the model's own
-    control tokens, for rule 20; `note` is told of rows whose clusters are not certain. Clusters are counted last, among
-    the rows that all else has left.
+    `tokens` are example lengths, if the criteria need them; `controls` are the model's control tokens, for rule
+    20. `note` is called if clusters are uncertain. Cluster limits are applied last, to the rows that pass all
+    other criteria.
     """
     told = _findings(records, checked, criteria.rules, controls, label_separator)
     reasons = {
@@ -83,7 +83,9 @@ def leave_out(
 
 
 def sample_rows(rows: Sequence[int], count: int, *, seed: int) -> set[int]:
-    """Draw rows by a hash of seed and row, so that a larger sample of the same seed holds the smaller one."""
+    """Sample rows by a hash of seed and row, so that a larger sample with the same seed contains the smaller
+    one.
+    """
 
     def lot(row: int) -> bytes:
         return hashlib.sha256(f"{seed} {row}".encode()).digest()
@@ -92,9 +94,9 @@ def sample_rows(rows: Sequence[int], count: int, *, seed: int) -> set[int]:
 
 
 def clusters(rows: Sequence[Conversation], *, note: Note = unheard) -> list[list[int]]:
-    """Return the groups of rows that are near-duplicates of each other, directly or through others, largest first.
+    """Return groups of rows that are near-duplicates, directly or transitively, largest first.
 
-    `note` is told if rows were not compared with all that they may be like.
+    `note` is called if some rows were not compared with all candidates.
     """
     groups: dict[int, list[int]] = {}
     alike = near_duplicates(rows)
@@ -114,7 +116,7 @@ def _findings(
     controls: Collection[str],
     label_separator: str | None,
 ) -> dict[int, dict[int, str]]:
-    """Return what the data doctor says of each row by some rules: row, rule, message."""
+    """Return the findings for each row under `rules`: {row: {rule: message}}."""
     if not rules:
         return {}
     told: dict[int, dict[int, str]] = {}
@@ -131,7 +133,7 @@ def _findings(
 def _reasons(
     row: Conversation, criteria: Criteria, told: Mapping[int, str], tokens: Mapping[int, int]
 ) -> Iterator[Message]:
-    """Yield why a row is not chosen."""
+    """Yield the reasons why a row is not selected."""
     yield from (
         Message("filter.rule", f"rule {rule}, {RULES[rule]}")
         for rule in criteria.without_rules

@@ -1,1 +1,1 @@
-"""From a conversation to token ids: encoding, wordings, chat templates, and what is supervised."""
+"""Encode conversations as token ids: prompt templates, chat templates and supervision."""

@@ -1,4 +1,4 @@
-"""Renders a model's own chat template, in a process that is ended when the template takes too long."""
+"""Render a model's chat template in a separate process, which is killed if the template takes too long."""
 
 import json
 import os
@@ -13,15 +13,15 @@ from typing import Any
 from tutelage.errors import ModelError
 from tutelage.system.platforms import APART_FROM_TERMINAL
 
-LONGEST_SECONDS = 5.0  # a template of any real model takes a thousandth of one
+LONGEST_SECONDS = 5.0  # real templates take about a thousandth of this
 
-_IN_TURN = Lock()  # requests and replies go through one pipe each
+_IN_TURN = Lock()  # requests and replies share one pipe each
 
 
 def render_template(
     tokenizer: Any, messages: Sequence[dict[str, str]], *, add_generation_prompt: bool
 ) -> str:
-    """Return what the template makes of the messages; ModelError where it fails, or has no end."""
+    """Render messages with the model's template; raise ModelError if it fails or does not finish."""
     if not tokenizer.chat_template:
         raise ModelError(
             "template.missing",
@@ -53,7 +53,7 @@ def _ask(request: str) -> dict[str, str]:
             process.stdin.write(request)
             process.stdin.flush()
             reply = process.stdout.readline()
-        except OSError:  # it ended before it had read all
+        except OSError:  # it ended before reading the whole request
             reply = ""
         finally:
             clock.cancel()
@@ -67,9 +67,9 @@ def _ask(request: str) -> dict[str, str]:
 
 @cache
 def _process(owner: int) -> Any:
-    """Start the process that renders for this one, whose number is the argument: a forked child needs another.
+    """Start the rendering process of process `owner`: a forked child needs its own.
 
-    It ends by itself when this one does, for then there are no more requests.
+    It ends when its parent does, because its input is closed.
     """
     process: Any = subprocess.Popen(
         [sys.executable, "-P", Path(__file__).with_name("template_process.py")],
@@ -78,8 +78,8 @@ def _process(owner: int) -> Any:
         stderr=subprocess.DEVNULL,
         text=True,
         encoding="utf-8",
-        env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},  # each of its threads would take some of the memory
-        **APART_FROM_TERMINAL,  # Ctrl-C is for this process alone
+        env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},  # each BLAS thread would take memory
+        **APART_FROM_TERMINAL,  # Ctrl-C is for the parent only
     )
     if not process.stdout.readline():
         process.communicate()

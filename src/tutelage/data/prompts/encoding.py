@@ -1,4 +1,4 @@
-"""From text to token ids: content can never become a control token, whatever it says; only a template names those."""
+"""Encode text as token ids: content never becomes a control token, only a template can add those."""
 
 import json
 import re
@@ -16,15 +16,15 @@ from tutelage.data.quality.repairs import SURROGATES
 from tutelage.data.rows.conversations import Conversation
 from tutelage.errors import DataError, ModelError
 
-SPACE_OF_SENTENCEPIECE = "\u2581"  # what it writes for a space
+SPACE_OF_SENTENCEPIECE = "\u2581"  # how it writes a space
 NOT_PLAIN = re.compile(r"[^\t\n\r -~]")
-# The same characters as byte-level tokenizers write them.
+# The same characters in byte-level notation.
 PLAIN_IN_BYTE_LEVEL = {*map(chr, range(ord("!"), ord("~") + 1)), *"\u0109\u010a\u010d\u0120"}
 
 
 @dataclass(frozen=True)
 class Control:
-    """A control token, by its text; some swallow the white space that a template writes after them."""
+    """A control token by its text; some strip the whitespace that a template writes after them."""
 
     token: str
     swallows_space: bool = False
@@ -34,9 +34,10 @@ Piece = str | Control
 
 
 def control_tokens(tokenizer: Any) -> dict[str, Control]:
-    """Return the control tokens by their text: those with a role, like eos_token, and those that are only marked.
+    """Return the control tokens by text: those with a role, such as eos_token, and those only marked as
+    special.
 
-    Phi-3's and Llama 3's turn markers stand in tokenizer.json alone, so that `all_special_tokens` lacks them.
+    The turn markers of Phi-3 and Llama 3 are only in tokenizer.json, not in `all_special_tokens`.
     """
     marked = [token for token in tokenizer.added_tokens_decoder.values() if token.special]
     return {token: Control(token) for token in tokenizer.all_special_tokens} | {
@@ -45,12 +46,12 @@ def control_tokens(tokenizer: Any) -> dict[str, Control]:
 
 
 def vocabulary_of(tokenizer: Any) -> int:
-    """Return how many ids there may be: one more than the greatest."""
+    """Return the largest token id plus one."""
     return max(tokenizer.get_vocab().values()) + 1
 
 
 def encode_text(tokenizer: Any, text: str) -> list[int]:
-    """Encode content: a control token spelled out in it becomes ordinary text tokens."""
+    """Encode content; a control token spelled out in it becomes ordinary text tokens."""
     with _no_half_surrogates():
         return tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True) if text else []
 
@@ -59,7 +60,7 @@ def encode_text(tokenizer: Any, text: str) -> list[int]:
 def _no_half_surrogates() -> Iterator[None]:
     try:
         yield
-    except (TypeError, UnicodeError) as fault:  # which is what the library says of a text that has no bytes
+    except (TypeError, UnicodeError) as fault:  # raised by the library for text that has no UTF-8 form
         raise DataError(
             "data.lone_surrogate",
             "A text holds half of a surrogate pair, which is not a character. Write it as UTF-8, or remove"
@@ -69,7 +70,7 @@ def _no_half_surrogates() -> Iterator[None]:
 
 @contextmanager
 def naming_row_of_surrogate(file_of: Callable[[int], str]) -> Iterator[None]:
-    """Name file and row where a text that cannot be encoded got past the repairs all the same."""
+    """Add file and row to the error for a text that cannot be encoded in spite of the repairs."""
     try:
         yield
     except DataError as fault:
@@ -80,41 +81,45 @@ def naming_row_of_surrogate(file_of: Callable[[int], str]) -> Iterator[None]:
 
 
 def adds_begin_of_text(tokenizer: Any) -> bool:
-    """Tell whether the tokenizer puts its begin of text before every text."""
+    """Return whether the tokenizer adds a begin-of-text token to every text."""
     return tokenizer.bos_token_id is not None and tokenizer.encode("a")[0] == tokenizer.bos_token_id
 
 
-# Where SentencePiece tokenizers read a space that nobody wrote: before a conversation that begins with text, or before
-# each text that stands first or behind a control token; before all of those, or those that do not begin with a space.
+# Where SentencePiece tokenizers insert a space: only before a conversation that begins with text, or before
+# each text at the beginning or after a control token; always, or only if the text does not begin with a space.
 OpeningSpace = Literal["first", "each", "each, always"]
 
 
 @dataclass(frozen=True)
 class ContentEncoder:
-    """A tokenizer's core that reads no control tokens; for plain texts also one without a cut that they never need.
+    """The core of a tokenizer that ignores control tokens, and a faster variant for plain text without a
+    rare-byte split.
 
-    The core adds no space of its own, for it is given parts of a conversation: `opening_space` says which get one.
+    The core inserts no spaces itself, because it encodes parts of conversations: `opening_space` says which
+    parts get one.
     """
 
     core: Tokenizer
     for_plain: Tokenizer | None
     opening_space: OpeningSpace | None = None
-    cuts_texts: bool = False  # whether the parts of a text have the ids of the whole
+    cuts_texts: bool = False  # whether the parts of a text have the same ids as the whole
 
     def parts(self, text: str) -> list[str]:
-        """Return a text in parts whose ids, joined, are its own: one part where the tokenizer has to see all of it."""
+        """Split a text into parts whose concatenated ids are its own; a single part if the tokenizer must see
+        all of it.
+        """
         return PARTS.findall(text) if self.cuts_texts else [text]
 
     def groups(self, parts: Iterable[str]) -> list[list[str]]:
-        """Return parts in groups that are encoded as one text each."""
+        """Group parts that are encoded together as one text."""
         return [*joined_parts(parts)] if self.cuts_texts else [[part] for part in parts]
 
 
 def content_encoder(tokenizer: Any) -> ContentEncoder:
-    """Return a copy of the tokenizer's core that reads no control tokens in any text.
+    """Return a copy of the tokenizer's core that ignores control tokens in text.
 
-    Whether they are read is a switch that every call of the tokenizer itself turns, so a copy alone can be used by
-    another thread: a call in between would let a row's text end a turn.
+    Every call of the tokenizer itself switches that setting, so another thread can only use a copy: a call in
+    between would let a row's text end a turn.
     """
     state, opening_space = without_opening_space(json.loads(tokenizer.backend_tokenizer.to_str()))
     shorter = _without_cut_of_rare_bytes(state)
@@ -124,7 +129,7 @@ def content_encoder(tokenizer: Any) -> ContentEncoder:
 
 
 def without_opening_space(state: dict[str, Any]) -> tuple[dict[str, Any], OpeningSpace | None]:
-    """Return a tokenizer.json without the space that SentencePiece puts before texts, and where it was put."""
+    """Return a tokenizer.json without SentencePiece's inserted space, and where it was inserted."""
     cut = state.get("pre_tokenizer") or {}
     if cut.get("type") == "Metaspace" and cut["prepend_scheme"] != "never":
         where: OpeningSpace = "first" if cut["prepend_scheme"] == "first" else "each"
@@ -138,9 +143,10 @@ def without_opening_space(state: dict[str, Any]) -> tuple[dict[str, Any], Openin
 
 
 def _without_cut_of_rare_bytes(state: dict[str, Any]) -> dict[str, Any] | None:
-    """Return a tokenizer without its last step of cutting, if that is about bytes which no plain text has.
+    """Return a tokenizer without its last splitting step, if that only concerns bytes that plain text never
+    has.
 
-    The models that are converted from GGUF end with such a step, which takes a fifth of the time of encoding.
+    Models converted from GGUF end with such a step, which takes a fifth of the encoding time.
     """
     steps = (state.get("pre_tokenizer") or {}).get("pretokenizers", [])
     if len(steps) < 2 or steps[-1]["type"] != "Split" or not any(one["type"] == "ByteLevel" for one in steps):
@@ -160,12 +166,12 @@ def _reading_no_controls(state: dict[str, Any]) -> Tokenizer:
 
 
 def distinct_texts(texts: Iterable[str]) -> list[str]:
-    """Return each text once, and none that is empty."""
+    """Return the distinct nonempty texts."""
     return list(dict.fromkeys(text for text in texts if text))
 
 
 def encode_batch(encoder: ContentEncoder, texts: list[str]) -> list[Encoding]:
-    """Encode distinct contents on all cores, without need of the interpreter meanwhile."""
+    """Encode distinct contents on all cores, without holding the interpreter lock."""
     with _no_half_surrogates():
         return _encode_batch(encoder, texts)
 
@@ -185,16 +191,13 @@ def _encode_batch(encoder: ContentEncoder, texts: list[str]) -> list[Encoding]:
 
 
 def _encode(encoder: ContentEncoder, core: Tokenizer, texts: list[str]) -> list[Encoding]:
-    """Encode texts, with the places of their tokens only if a text may hold several parts: that takes time."""
+    """Encode texts; token offsets, which take time, are only computed if a text may hold several parts."""
     encode = core.encode_batch if encoder.cuts_texts else core.encode_batch_fast
     return encode(texts, add_special_tokens=False)
 
 
 def encodings_of(encoding: Future[list[Encoding]], conversations: Sequence[Conversation]) -> list[Encoding]:
-    """Return the encodings of texts of some conversations.
-
-    An error has the row of the conversation whose text cannot be encoded.
-    """
+    """Return the encodings of conversations; an error gets the row number of the text that cannot be encoded."""
     try:
         return encoding.result()
     except DataError as fault:
@@ -207,7 +210,7 @@ def _said_in(conversation: Conversation) -> Iterator[str]:
 
 
 def join_pieces(pieces: Sequence[Piece]) -> list[Piece]:
-    """Join neighbouring texts, and take away the white space that a control token before them swallows."""
+    """Join adjacent texts, and strip the whitespace after control tokens that swallow it."""
     joined: list[Piece] = []
     text, swallows = "", False
     for piece in pieces:
@@ -223,7 +226,7 @@ def join_pieces(pieces: Sequence[Piece]) -> list[Piece]:
 def with_opening_spaces(
     pieces: Sequence[Piece], where: OpeningSpace | None, *, is_first: bool
 ) -> list[Piece]:
-    """Return what stands between two ends of turn with the spaces that the tokenizer reads into its texts."""
+    """Return the pieces between two ends of turn, with the spaces that the tokenizer inserts."""
     spaced: list[Piece] = []
     opens = is_first or where != "first"
     for piece in pieces:
@@ -238,12 +241,12 @@ def with_opening_spaces(
 
 
 def piece_text(pieces: Sequence[Piece]) -> str:
-    """Return pieces as they read, control tokens by their text."""
+    """Return pieces as text, including control tokens."""
     return "".join(piece.token if isinstance(piece, Control) else piece for piece in pieces)
 
 
 def cut_at_controls(text: str, known: Mapping[str, Control]) -> Iterator[Piece]:
-    """Cut a template's own text at the control tokens in it."""
+    """Split a template's own text at its control tokens."""
     longest_first = sorted(known, key=len, reverse=True)
     pattern = "|".join(re.escape(token) for token in longest_first)
     for part in re.split(f"({pattern})", text) if pattern else [text]:
@@ -252,7 +255,7 @@ def cut_at_controls(text: str, known: Mapping[str, Control]) -> Iterator[Piece]:
 
 
 def check_control_tokens(tokenizer: Any, known: Mapping[str, Control]) -> None:
-    """Stop where a control token comes out of plain text all the same, as unigram vocabularies let it."""
+    """Raise ModelError if plain text can produce a control token, which unigram vocabularies allow."""
     ids = {tokenizer.convert_tokens_to_ids(token) for token in known}
     for token in known:
         if not ids.isdisjoint(encode_text(tokenizer, f"a{token} {token} a")):
@@ -264,9 +267,10 @@ def check_control_tokens(tokenizer: Any, known: Mapping[str, Control]) -> None:
 
 
 def text_ids(tokenizer: Any, text: str, *, token: Pooling) -> list[int]:
-    """Return the ids of a text up to the one that is read last, after a begin of text where one is written.
+    """Return the ids of a text up to the token whose state is used, including a begin-of-text token if the
+    tokenizer adds one.
 
-    Of a causal model the first token has seen itself alone, so that nothing behind it needs to be computed.
+    In a causal model the first token only attends to itself, so nothing after it needs to be computed.
     """
     begin = [tokenizer.bos_token_id] if adds_begin_of_text(tokenizer) else []
     ids = [*begin, *encode_text(tokenizer, text)]

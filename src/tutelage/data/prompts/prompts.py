@@ -1,8 +1,9 @@
-"""From a conversation to token ids: the one renderer of training, evaluation and everything later.
+"""Encode conversations as token ids; training, evaluation and everything later use the same renderer.
 
-A prompt is a list of pieces: text, which can never become a control token whatever it says, and control tokens, which
-only a template can name. What is asked and each answer are encoded apart and joined by their ids. So which ids are
-supervised is known by construction, and the ids before an answer are the same whether it follows or is still to come.
+A prompt is a list of pieces: text, which can never become a control token, and control tokens, which only a
+template can add. The prompt and each answer are encoded separately and their ids concatenated. So it is known
+by construction which ids are supervised, and the ids before an answer do not depend on whether the answer
+follows.
 """
 
 from collections import deque
@@ -40,13 +41,13 @@ from tutelage.data.rows.conversations import ChatMessage, Conversation, in_batch
 from tutelage.errors import ModelError
 from tutelage.tree.examples import Example, PreparedRow
 
-CHARACTERS_AT_ONCE = 2**18  # about so many are encoded together; it bounds the memory that the encoder takes
-CHARACTERS_KEPT = 2**21  # the ids of about so many are kept for the texts that follow: some 30 MB
+CHARACTERS_AT_ONCE = 2**18  # encoded together, approximately; limits the encoder's memory
+CHARACTERS_KEPT = 2**21  # characters whose ids are cached for later texts, approximately: about 30 MB
 
 
 @dataclass(frozen=True, slots=True)
 class PromptedAnswer:
-    """An assistant's turn, and the pieces that stand between the end of the answer before it and its own beginning."""
+    """An assistant message, and the pieces between the previous answer's end and its own beginning."""
 
     before: list[Piece]
     text: str
@@ -58,33 +59,33 @@ class PromptedAnswer:
 
 @dataclass(frozen=True)
 class _Batch:
-    """Some conversations that are being encoded together."""
+    """Conversations that are being encoded together."""
 
     conversations: list[Conversation]
-    layouts: list[list[PromptedAnswer]]  # as they were laid out
-    joined: list[list[PromptedAnswer]]  # as they are encoded
-    parts_of: dict[str, list[int]]  # the numbers of each text's parts
-    ids_of_parts: list[bytes]  # by their numbers, those of the new ones once they are encoded
-    groups: list[list[str]]  # the new parts, as they are encoded
+    layouts: list[list[PromptedAnswer]]  # as laid out
+    joined: list[list[PromptedAnswer]]  # as encoded
+    parts_of: dict[str, list[int]]  # part numbers of each text
+    ids_of_parts: list[bytes]  # by part number; new parts are appended once they are encoded
+    groups: list[list[str]]  # the new parts, grouped for encoding
     encoding: Future[list[Encoding]]
 
 
 @dataclass(frozen=True)
 class PromptRenderer:
-    """A prompt style bound to a tokenizer; `lay_out` says what stands before each answer of a conversation."""
+    """A prompt style bound to a tokenizer; `lay_out` returns the pieces before each answer of a conversation."""
 
     tokenizer: Any
-    encoder: ContentEncoder  # of the contents
+    encoder: ContentEncoder  # of message contents
     lay_out: Callable[[Conversation], list[PromptedAnswer]]
     end_of_turn: int
 
     def prompt_ids(self, conversation: Conversation) -> list[int]:
-        """Return the ids that stand before the last answer: what generation is given."""
+        """Return the ids before the last answer, the input for generation."""
         _, _, (*earlier, last) = next(self._encoded([conversation]))
         return [*chain.from_iterable((*answer.before, *answer.ids) for answer in earlier), *last.before]
 
     def prompt_text(self, conversation: Conversation) -> str:
-        """Return what stands before the last answer as it reads, control tokens by their text."""
+        """Return the text before the last answer, including control tokens."""
         return self._prompt_text(self.lay_out(conversation))
 
     def _prompt_text(self, layout: Sequence[PromptedAnswer]) -> str:
@@ -101,14 +102,14 @@ class PromptRenderer:
         return example
 
     def examples(self, conversations: Iterable[Conversation], *, train_on: TrainOn) -> Iterator[Example]:
-        """Yield the ids of each conversation, and which of them are supervised."""
+        """Yield the example of each conversation."""
         for conversation, _, answers in self._encoded(conversations):
             yield example_of(conversation.row, answers, train_on)
 
     def rows(
         self, conversations: Iterable[Conversation], *, train_on: TrainOn
     ) -> Iterator[tuple[Conversation, PreparedRow]]:
-        """Yield each conversation with its text and its example."""
+        """Yield each conversation with its text and example."""
         for conversation, layout, answers in self._encoded(conversations):
             example = example_of(conversation.row, answers, train_on)
             prompt, messages = self._prompt_text(layout), conversation.context_records
@@ -117,7 +118,9 @@ class PromptRenderer:
     def _encoded(
         self, conversations: Iterable[Conversation]
     ) -> Iterator[tuple[Conversation, list[PromptedAnswer], list[EncodedAnswer]]]:
-        """Yield the layout and encoded answers of each; while some are put together, the encoder works on the next."""
+        """Yield the layout and encoded answers of each conversation; the next batch is encoded in the
+        background.
+        """
         with ThreadPoolExecutor(max_workers=1) as ahead:
             waiting: deque[_Batch] = deque()
             numbers, ids = PartNumbers(), list[bytes]()
@@ -172,7 +175,7 @@ class PromptRenderer:
 
 
 def _joined(layout: Sequence[PromptedAnswer], opening_space: OpeningSpace | None) -> list[PromptedAnswer]:
-    """Return answers with neighbouring texts as one, for they are encoded as one, and with the tokenizer's spaces."""
+    """Join adjacent texts of each layout, because they are encoded together, and add the tokenizer's spaces."""
     joined = [PromptedAnswer(join_pieces(one.before), one.text, one.is_supervised) for one in layout]
     if opening_space is None:
         return joined
@@ -187,7 +190,7 @@ def _joined(layout: Sequence[PromptedAnswer], opening_space: OpeningSpace | None
 
 
 def make_renderer(tokenizer: Any, style: PromptStyle) -> PromptRenderer:
-    """Bind a prompt style to a tokenizer, or say why the two do not go together."""
+    """Bind a prompt style to a tokenizer; raise ModelError if they are incompatible."""
     known = control_tokens(tokenizer)
     check_control_tokens(tokenizer, known)
     if style == "chat":
@@ -204,7 +207,7 @@ def make_renderer(tokenizer: Any, style: PromptStyle) -> PromptRenderer:
     def lay_out(conversation: Conversation) -> list[PromptedAnswer]:
         if conversation.is_plain_text:
             return [PromptedAnswer([before_text], conversation.response, True)]
-        # A marker that this tokenizer has no control token for is ordinary text, as in the book.
+        # A marker without a control token in this tokenizer becomes ordinary text, as in the book.
         return [
             PromptedAnswer(
                 [
@@ -223,7 +226,9 @@ def make_renderer(tokenizer: Any, style: PromptStyle) -> PromptRenderer:
 def _worded(
     wording: PromptTemplate, conversation: Conversation
 ) -> list[tuple[list[Piece], ChatMessage, bool]]:
-    """Return what a wording writes before each assistant's turn, the turn, and whether it is the first."""
+    """Return for each assistant message the template pieces before it, the message, and whether it is the
+    first.
+    """
     turns = without_blank_system(conversation.messages)
     places = [-1, *(place for place, turn in enumerate(turns) if turn.role == "assistant")]
     return [
@@ -233,7 +238,9 @@ def _worded(
 
 
 def _before_plain_text(tokenizer: Any, end: int) -> Control:
-    """Return the begin of text, or the end of another as in pretraining: a text's first token needs one before it."""
+    """Return the begin-of-text token, or else the end of turn as in pretraining: the first token needs one
+    before it.
+    """
     return Control(
         tokenizer.bos_token if adds_begin_of_text(tokenizer) else tokenizer.convert_ids_to_tokens(end)
     )
@@ -252,7 +259,7 @@ def _end_of_turn_id(tokenizer: Any, preferred: str | None, known: Collection[str
 
 
 def _chat_renderer(tokenizer: Any, known: Mapping[str, Control]) -> PromptRenderer:
-    """Render the model's own template once for each sequence of roles, and put a conversation's texts into it."""
+    """Render the model's template once for each sequence of roles, and insert the messages into the result."""
     parts = _template_parts(tokenizer, ("user", "assistant"))
     end = next((p.token for p in cut_at_controls(parts[-1], known) if isinstance(p, Control)), None)
     end_of_turn = _end_of_turn_id(tokenizer, end, known)
@@ -294,9 +301,9 @@ def _chat_renderer(tokenizer: Any, known: Mapping[str, Control]) -> PromptRender
 
 
 def _skips_blank_system(tokenizer: Any) -> bool:
-    """Tell whether a template makes of an empty system message what it makes of none, or takes no system messages.
+    """Return whether a template treats an empty system message like none, or accepts no system messages.
 
-    Many write a default system text where there is no message, and an empty one switches it off.
+    Many templates write a default system message if there is none, and an empty one switches it off.
     """
     question = {"role": "user", "content": "\ue000"}
     none = render_template(tokenizer, [question], add_generation_prompt=True)
@@ -308,7 +315,7 @@ def _skips_blank_system(tokenizer: Any) -> bool:
 
 
 def _after_end(pieces: list[Piece], end: str | None) -> list[Piece]:
-    """Return what a template writes after an answer's end of turn, which the renderer itself puts there."""
+    """Return the template's pieces after an answer's end of turn, which the renderer adds itself."""
     places = [
         place for place, piece in enumerate(pieces) if isinstance(piece, Control) and piece.token == end
     ]
@@ -316,11 +323,11 @@ def _after_end(pieces: list[Piece], end: str | None) -> list[Piece]:
 
 
 def _template_parts(tokenizer: Any, roles: tuple[str, ...]) -> list[str]:
-    """Return the template's own text before, between and after the contents of turns with these roles.
+    """Return the template's text before, between and after messages with these roles.
 
-    It has to be the same text when an answer is trained and when it is asked for.
+    Raise ModelError if the text before an answer differs between training and generation.
     """
-    # Private-use characters hold the place of the contents; no template names them.
+    # Private-use characters as placeholders for the contents; no template contains them.
     marks = [f"\ue000{place}\ue001" for place in range(len(roles))]
     messages = [{"role": role, "content": mark} for role, mark in zip(roles, marks, strict=True)]
     whole = render_template(tokenizer, messages, add_generation_prompt=False)

@@ -1,4 +1,4 @@
-"""Which ids of an encoded conversation are supervised."""
+"""Mark which ids of an encoded conversation are supervised."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from tutelage.tree.examples import Example
 
 @dataclass(frozen=True, slots=True)
 class EncodedAnswer:
-    """The ids before an answer, and its own with the end of turn."""
+    """The ids before an answer, and its own ids including the end of turn."""
 
     before: list[int]
     ids: list[int]
@@ -17,7 +17,7 @@ class EncodedAnswer:
 
 
 def example_of(row: int, answers: Sequence[EncodedAnswer], train_on: TrainOn) -> Example:
-    """Join the answers of a conversation; an answer that is masked is so under every `train_on`."""
+    """Join the answers of a conversation; a masked answer stays masked under every `train_on`."""
     ids: list[int] = []
     spans: list[tuple[int, int]] = []
     masked: list[tuple[int, int]] = []
@@ -38,7 +38,7 @@ def example_of(row: int, answers: Sequence[EncodedAnswer], train_on: TrainOn) ->
 
 
 def _all_but(masked: Sequence[tuple[int, int]], tokens: int) -> list[tuple[int, int]]:
-    """Return the runs of ids outside the masked answers, from the second id on: nothing predicts the first."""
+    """Return the spans of ids outside the masked answers, without the first id, which nothing predicts."""
     begins = [1, *(end for _, end in masked)]
     ends = [*(begin for begin, _ in masked), tokens]
     return [(begin, end) for begin, end in zip(begins, ends, strict=True) if begin < end]

@@ -1,6 +1,7 @@
-"""Texts cut into parts that are encoded once, where the ids of the parts are those of the whole text.
+"""Split texts into parts that are encoded once, if the ids of the parts are those of the whole text.
 
-A text is cut before each blank that follows no white space, so a part is mostly a word with the blank before it.
+Texts are split before every blank that follows no whitespace, so a part is usually a word with its leading
+blank.
 """
 
 import re
@@ -14,14 +15,14 @@ from typing import Any
 from tokenizers import Encoding, Tokenizer
 
 PARTS = re.compile(r" *+[^ ]++(?:(?<=\s) ++[^ ]*+)*+| ++")
-# Ids are kept as bytes, which the garbage collector has not to look through.
+# Ids are stored as bytes, which the garbage collector does not have to scan.
 ID_CODE = "I"
 ID_BYTES = array(ID_CODE).itemsize
-PARTS_AT_ONCE = 64  # an encoding has a price of its own, that of two parts or so
+PARTS_AT_ONCE = 64  # each encoding has a fixed cost, of about two parts
 
-# The expressions by which the tokenizers of many models find words: GPT-4 and Llama 3, Qwen 2, Qwen 3.5, GPT-4o, and
-# Mistral's Tekken. A match of any of them has a blank at its beginning alone, or is all white space, so none goes on
-# over a cut. Nor does one look over it: only white space looks ahead, and a cut has none before it.
+# Word patterns in the tokenizers of many models: GPT-4 and Llama 3, Qwen 2, Qwen 3.5, GPT-4o, and Mistral's
+# Tekken. A match has a blank only at its beginning, or is all whitespace, so none crosses a split. None looks
+# across a split either: only whitespace looks ahead, and no whitespace precedes a split.
 GPT4_WORDS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -44,9 +45,10 @@ PROBE = "".join(f"{character} {character}" for character in printable)
 
 
 def may_be_cut(state: Mapping[str, Any], core: Tokenizer) -> bool:
-    """Tell of a tokenizer.json and its core whether each text may be cut; any but the known kinds are left alone.
+    """Return whether texts may be split with this tokenizer.json and its core; unknown kinds of tokenizers are
+    not split.
 
-    A model of byte pairs encodes each word by itself. NFC changes nothing across a blank.
+    A BPE model encodes each word separately, and NFC changes nothing across a blank.
     """
     model = state["model"]
     return (
@@ -60,14 +62,14 @@ def may_be_cut(state: Mapping[str, Any], core: Tokenizer) -> bool:
 
 
 def _reaches_over_blanks(token: Mapping[str, Any]) -> bool:
-    """Tell whether a token that is looked for before words are holds white space, or takes what follows it."""
+    """Return whether an added token, which is matched before words, contains whitespace or strips what follows."""
     return token["rstrip"] or any(character.isspace() for character in token["content"])
 
 
 def _finds_known_words(pre_tokenizer: Mapping[str, Any]) -> bool:
-    """Tell whether the first step that looks at more than one character is a known one.
+    """Return whether the first step that looks at more than one character is a known one.
 
-    Wherever a text may be cut that step ends a word, so the steps after it never see what stands on both sides.
+    That step ends a word wherever a text may be split, so later steps never see both sides of a split.
     """
     steps = pre_tokenizer.get("pretokenizers", [pre_tokenizer])
     first, *later = [step for step in steps if step.get("type") != "Digits"] or [{}]
@@ -85,14 +87,14 @@ def _is_known(step: Mapping[str, Any]) -> bool:
 
 
 def _keeps_ids(core: Tokenizer) -> bool:
-    """Tell whether all characters that can be printed, before and after a blank, have the ids of their parts."""
+    """Return whether all printable characters, before and after a blank, get the ids of their parts."""
     parts = core.encode_batch_fast(PARTS.findall(PROBE), add_special_tokens=False)
     whole = core.encode(PROBE, add_special_tokens=False)
     return whole.ids == [*chain.from_iterable(part.ids for part in parts)]
 
 
 def joined_parts(parts: Iterable[str]) -> Iterator[list[str]]:
-    """Yield groups of parts that, joined to one text, would be cut into the same parts."""
+    """Yield groups of parts that would be split into the same parts again if joined."""
     group: list[str] = []
     for part in parts:
         is_cut_off = group and part[0] == " " and not group[-1][-1].isspace()
@@ -106,9 +108,9 @@ def joined_parts(parts: Iterable[str]) -> Iterator[list[str]]:
 
 
 class PartNumbers(dict[str, int]):
-    """A number for each part, in the order in which they are first asked for."""
+    """Numbers parts in order of first access."""
 
-    characters = 0  # of all parts
+    characters = 0  # total length of all parts
 
     def __missing__(self, part: str) -> int:
         number = self[part] = len(self)
@@ -120,7 +122,7 @@ class PartNumbers(dict[str, int]):
 
 
 def split_ids(groups: Sequence[Sequence[str]], encoded: Sequence[Encoding]) -> Iterator[bytes]:
-    """Yield the ids of each part, as bytes, from the encodings of the groups' texts."""
+    """Yield the ids of each part, as bytes, from the encodings of the groups."""
     for group, encoding in zip(groups, encoded, strict=True):
         ids = array(ID_CODE, encoding.ids).tobytes()
         if len(group) == 1:

@@ -1,1 +1,1 @@
-"""What is right with a row and what is not: rules, checks, repairs, labels, near-duplicates, languages."""
+"""Data quality: rules, checks, repairs, labels, near-duplicates and languages."""

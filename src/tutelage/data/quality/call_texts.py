@@ -1,4 +1,4 @@
-"""The texts inside tool calls: each function name, key and value as the JSON says it, not as it is escaped."""
+"""The texts in tool calls: function names, keys and values, decoded from JSON."""
 
 import json
 import re
@@ -6,19 +6,19 @@ from collections.abc import Callable, Iterator
 
 from tutelage.data.rows.conversations import Conversation
 
-# Strings alone can hold a quotation mark, so that in JSON these are its strings and nothing else.
+# Only strings can contain a quotation mark, so these matches are exactly the strings of a JSON text.
 STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
-# How a call stands in an answer that is one text, as the rejected one is.
+# A tool call inside an answer that is a single text, like the rejected one.
 CALL_IN_ANSWER = re.compile(r"(?<=<tool_call>\n)\{.*\}(?=\n</tool_call>)")
 
 
 def call_texts(call: str) -> list[str]:
-    """Return the function name, the keys and the texts of a call."""
+    """Return the function name, keys and texts of a call."""
     return [_decoded(found) for found in STRING.findall(call)]
 
 
 def with_call_texts(call: str, change: Callable[[str], str]) -> str:
-    """Return a call with each of its texts changed; all else stays to the letter."""
+    """Return a call with each text changed; everything else stays exactly the same."""
 
     def changed(found: re.Match[str]) -> str:
         text = _decoded(found[0])
@@ -29,7 +29,7 @@ def with_call_texts(call: str, change: Callable[[str], str]) -> str:
 
 
 def has_equal_keys(call: str) -> bool:
-    """Tell whether an object of a call names one key twice."""
+    """Return whether an object in a call has a repeated key."""
     found = False
 
     def look(pairs: list[tuple[str, object]]) -> None:
@@ -44,7 +44,7 @@ def has_equal_keys(call: str) -> bool:
 
 
 def texts_of(row: Conversation) -> Iterator[str]:
-    """Yield every text of a row that is not empty: of its messages, of their tool calls, and of its rejected answer."""
+    """Yield every nonempty text of a row: messages, tool calls and rejected answer."""
     for turn in row.messages:
         if turn.text:
             yield turn.text
@@ -61,5 +61,5 @@ def texts_of(row: Conversation) -> Iterator[str]:
 def _decoded(string: str) -> str:
     try:
         return json.loads(string, strict=False)
-    except ValueError:  # an escape that JSON does not have
+    except ValueError:  # an escape that JSON does not define
         return string

@@ -1,4 +1,4 @@
-"""Which rows are kept, which are repaired and which are dropped, and why: nothing is lost in silence."""
+"""Check rows and decide which are kept, repaired or dropped, with reasons for every change."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ from tutelage.data.rows.records import LEFT_OUT
 Outcome = Literal["kept", "repaired", "dropped"]
 
 NOTHING_KNOWN: Mapping[int, int] = {}
-# What the two sides of a single question and answer are called in the format that they came in.
+# Names of question and answer in each format, for messages.
 SIDES = {
     "alpaca": ("instruction", "output"),
     "prompt-completion": ("prompt", "completion"),
@@ -28,7 +28,7 @@ SIDES = {
 
 @dataclass(frozen=True, slots=True)
 class CheckedRow:
-    """What became of one source row; a dropped row keeps its reasons, a repaired one says what was done."""
+    """The outcome of checking a row, with the reasons for dropping it or the repairs that were made."""
 
     row: Conversation
     outcome: Outcome
@@ -42,11 +42,11 @@ def check_rows(
     *,
     row_format: str | None = None,
 ) -> list[CheckedRow]:
-    """Repair what can be repaired without loss, and drop empty, oversized and repeated rows.
+    """Repair what can be repaired without loss, and drop empty, oversized and duplicate rows.
 
-    `sizes` gives the bytes of the rows in their file, where they are known. Rows of the `row_format` that is trained
-    count with all they hold, and others with their turns. A preference row whose two conversations part before the last
-    answer is dropped in any case.
+    `sizes` are the sizes of rows in bytes, if known. In rows of the trained `row_format`, all contents are
+    checked; in other rows only the messages. A preference row whose conversations diverge before the last
+    answer is always dropped.
     """
     return list(check_each(rows, settings, sizes, row_format=row_format))
 
@@ -58,9 +58,9 @@ def check_each(
     *,
     row_format: str | None = None,
 ) -> Iterator[CheckedRow]:
-    """Yield the rows as `check_rows` returns them, keeping of each no more than a fingerprint.
+    """Yield what `check_rows` returns, keeping only a fingerprint of each row.
 
-    Rows of the `row_format` count with all they hold, and others with their turns.
+    In rows of `row_format`, all contents are checked; in other rows only the messages.
     """
     first_seen = FirstRows()
     for row in rows:
@@ -89,7 +89,7 @@ def check_each(
             rejected = (
                 () if row.format != row_format else (ChatMessage("assistant", repaired.rejected or ""),)
             )
-            # Two people may disagree about an answer, so a row with the other label is no repetition.
+            # Annotators may disagree about an answer, so a row with the opposite label is not a duplicate.
             label = () if row.is_desirable is None else (ChatMessage("user", str(row.is_desirable)),)
             first = first_seen.setdefault(fingerprint((*repaired.messages, *rejected, *label)), row.row)
             drops = [] if first == row.row else [Message("data.duplicate_row", f"duplicate of row {first}")]
@@ -98,8 +98,8 @@ def check_each(
 
 
 def fingerprint(turns: Sequence[ChatMessage]) -> bytes:
-    """Return 16 bytes by which turns are known again; that two of a million differ and share them is one in 10^27."""
-    # Lengths stand before the texts, so that no other cut of the same characters gives the same bytes.
+    """Return a 16-byte fingerprint of messages; among a million, a collision has a probability of about 10^-27."""
+    # Lengths precede the texts, so that different splits of the same characters do not collide.
     parts: list[str] = []
     for turn in turns:
         text, more, calls = turn.text, turn.input, turn.calls
@@ -115,20 +115,20 @@ def fingerprint(turns: Sequence[ChatMessage]) -> bytes:
 
 
 def opening_message(row: Conversation) -> ChatMessage:
-    """Return the first turn that is not the system's."""
+    """Return the first message that is not a system message."""
     return next((turn for turn in row.messages if turn.role != "system"), row.messages[0])
 
 
 def count_repeated_prompts(rows: Sequence[Conversation]) -> int:
-    """Return how many rows ask, to the letter, what an earlier row asked."""
+    """Return how many rows have exactly the same prompt as an earlier row."""
     return len(rows) - len({fingerprint(prompt_of(row)) for row in rows})
 
 
 def prompt_of(row: Conversation) -> tuple[ChatMessage, ...]:
-    """Return what a row asks: all before its last answer, or a plain text itself."""
+    """Return the prompt of a row: all messages before its last answer, or the text itself for plain text."""
     if row.is_plain_text or all(turn.is_supervised for turn in row.context):
         return row.messages if row.is_plain_text else row.context
-    # The same is asked, whichever of the earlier answers are trained on.
+    # The prompt is the same, whichever earlier answers are supervised.
     return tuple(replace(turn, is_supervised=True) for turn in row.context)
 
 
@@ -137,7 +137,7 @@ def _repair(row: Conversation) -> tuple[Conversation, list[Message], list[Messag
 
 
 def _begin_with_a_prompt(row: Conversation) -> tuple[Conversation, list[Message]]:
-    """Leave out the assistant's messages before the first prompt, such as a greeting, which nothing asks for."""
+    """Drop assistant messages before the first prompt, such as a greeting."""
     turns = row.messages
     if not turns or turns[0].role == "user" or not any(turn.role == "user" for turn in turns):
         return row, []
@@ -150,7 +150,7 @@ def _begin_with_a_prompt(row: Conversation) -> tuple[Conversation, list[Message]
 
 
 def _end_with_an_answer(row: Conversation) -> tuple[Conversation, list[Message]]:
-    """Leave out the turns after the last answer that is trained on; nothing is learnt from them."""
+    """Drop the messages after the last supervised answer; nothing is trained on them."""
     turns = row.messages
     if turns and turns[-1].role == "assistant" and turns[-1].is_supervised:
         return row, []
@@ -166,7 +166,7 @@ def _end_with_an_answer(row: Conversation) -> tuple[Conversation, list[Message]]
 
 
 def _without_blank_system(row: Conversation, settings: DataSettings) -> tuple[Conversation, list[Message]]:
-    """Leave out empty system messages, unless the model's own template decides what they mean."""
+    """Drop empty system messages, unless the chat template decides what they mean."""
     turns = row.messages if settings.prompt_template == "chat" else without_blank_system(row.messages)
     if len(turns) == len(row.messages):
         return row, []
@@ -189,7 +189,7 @@ def _oversized(row: Conversation, settings: DataSettings, sizes: Mapping[int, in
 
 
 def _unasked(row: Conversation) -> list[Message]:
-    """Say why a conversation has no answer to learn, or one that nothing asks for."""
+    """Return the reason if a conversation has no supervised answer, or no prompt before it."""
     if not row.messages:
         return [Message("data.no_messages", "it has no messages")]
     if row.is_plain_text:
@@ -220,25 +220,25 @@ def _empty_messages(row: Conversation, settings: DataSettings) -> list[Message]:
 def _needs_text(turn: ChatMessage, settings: DataSettings) -> bool:
     if turn.role == "assistant":
         return turn.is_supervised and not turn.calls and not settings.keep_empty_output
-    # An instruction cannot be made up for by its input; a tool may return nothing, and a system text say nothing.
+    # An input does not replace an instruction; tool results and system messages may be empty.
     return turn.role == "user"
 
 
 def _needs_label(row: Conversation, settings: DataSettings) -> bool:
-    """Tell whether a missing label would become a class of its own: it does unless a text may have several, or none."""
+    """Return whether an empty label would become a class; with a separator, it means that a text has no labels."""
     return row.is_labelled and settings.label_separator is None
 
 
 def _to_other_prompt(row: Conversation) -> list[Message]:
-    """Say that two answers are no pair, so that the chosen one may not be what its prompt was answered with."""
+    """Return the reason if the rejected answer has another prompt than the chosen one."""
     if row.rejected is not None:
         return []
     return [Message("data.rejected_other_prompt", "rejected answers a different prompt than chosen")]
 
 
 def _undecided(row: Conversation, settings: DataSettings) -> list[Message]:
-    """Say why two answers say nothing of which is preferred."""
-    assert row.rejected is not None  # such a row is dropped before
+    """Return the reason if two answers express no preference."""
+    assert row.rejected is not None  # dropped earlier otherwise
     if not row.is_rejected_supervised:
         return [Message("data.no_supervised_answer", "rejected has the weight 0")]
     if not row.rejected.strip() and not settings.keep_empty_output:
@@ -248,7 +248,7 @@ def _undecided(row: Conversation, settings: DataSettings) -> list[Message]:
 
 
 def message_names(row: Conversation) -> list[str]:
-    """Return what a message calls each turn: by its field where the format has fields, else by its number."""
+    """Return the name of each message for error messages: its field, or else its number."""
     if row.is_plain_text:
         return ["text"]
     if len(row.messages) == 2 and row.format in SIDES and row.messages[0].role == "user":

@@ -1,4 +1,4 @@
-"""Which row was the first to have a fingerprint, for as many rows as there may be."""
+"""Find the first row with each fingerprint, for any number of rows."""
 
 FINGERPRINT_BYTES = 16
 ROW_BYTES = 8
@@ -7,19 +7,19 @@ BUCKETS = 2**14
 
 
 class FirstRows:
-    """The first row of each fingerprint, in some 26 bytes a row (of 300,000); a dict of such fingerprints takes 116.
+    """Maps fingerprints to their first row in about 26 bytes per row (at 300,000 rows); a dict needs 116.
 
-    Fingerprints stand beside their rows in buckets of some bytes, and are searched there.
+    Fingerprints are stored with their rows in byte buckets and found by substring search.
     """
 
     def __init__(self) -> None:
         self._buckets = [bytearray() for _ in range(BUCKETS)]
 
     def setdefault(self, fingerprint: bytes, row: int) -> int:
-        """Return the row that was given first with a fingerprint."""
+        """Return the row that was first given with this fingerprint."""
         bucket = self._buckets[(fingerprint[0] << 8 | fingerprint[1]) % BUCKETS]
         place = bucket.find(fingerprint)
-        while place % ENTRY_BYTES and place > 0:  # parts of two entries, by chance
+        while place % ENTRY_BYTES and place > 0:  # a chance match across two entries
             place = bucket.find(fingerprint, place + 1)
         if place < 0:
             bucket += fingerprint

@@ -1,4 +1,4 @@
-"""Names of labels: without the blanks around them, compared by what a reader sees, and quoted."""
+"""Trim, quote and compare the names of labels."""
 
 import unicodedata
 from array import array
@@ -11,15 +11,15 @@ from tutelage.data.quality.label_sets import labels_in
 from tutelage.data.quality.rules import Finding
 from tutelage.data.rows.conversations import Conversation
 
-VIRAMA = 9  # the combining class of the signs after which a joiner decides how a letter looks
+VIRAMA = 9  # combining class after which a joiner changes the shape of a letter
 JOINERS = "\u200c\u200d"
-BLANK_LETTERS = "\u115f\u1160\u2800\u3164\uffa0"  # fillers of Hangul and the empty Braille cell
+BLANK_LETTERS = "\u115f\u1160\u2800\u3164\uffa0"  # Hangul fillers and the empty Braille cell
 TAGS = range(0xE0000, 0xE0080)  # they end the flags of England, Scotland and Wales
 GROUPS_NAMED = 5
 
 
 def trimmed(label: str) -> str:
-    """Return a label without what is not seen at its ends: white space, zero-width and control characters."""
+    """Strip invisible characters from both ends of a label: whitespace, zero-width and control characters."""
     begin, end = 0, len(label)
     while begin < end and _is_blank(label[begin]):
         begin += 1
@@ -39,7 +39,7 @@ def _shapes_letter(label: str, place: int) -> bool:
 
 
 def trim_labels(row: Conversation, separator: str | None) -> tuple[Conversation, list[Message]]:
-    """Return a row of a text and its labels with each label trimmed, and what was repaired."""
+    """Trim each label of a text-label row; return the row and the repairs."""
     text = row.messages[-1].text
     if separator is None:
         found = trimmed(text)
@@ -58,22 +58,22 @@ def trim_labels(row: Conversation, separator: str | None) -> tuple[Conversation,
 
 
 def quoted(label: str) -> str:
-    """Return a label in quotation marks, with escapes for the characters that are not seen or not NFC."""
+    """Return a label in quotation marks, with escapes for characters that are invisible or not NFC."""
     return repr(label) if unicodedata.is_normalized("NFC", label) else ascii(label)
 
 
 class SeenLabels:
-    """Counts the rows of each label while they go by, to find names that differ in what is not seen alone."""
+    """Counts rows per label, and finds labels that differ only in invisible ways."""
 
     def __init__(self, separator: str | None) -> None:
         self._separator = separator
         self._rows: Counter[str] = Counter()
         self._first: dict[str, int] = {}
-        self._numbers: dict[str, int] = {}  # of the labels of a row, as one text
+        self._numbers: dict[str, int] = {}  # by all labels of a row as one text
         self._of_rows = array("i")
 
     def note(self, row: Conversation) -> None:
-        """Take in the next row; one of another format has no labels."""
+        """Record the next row; rows of other formats are ignored."""
         if not row.is_labelled:
             return
         labels = self._labels_in(row.response)
@@ -83,17 +83,17 @@ class SeenLabels:
             self._first.setdefault(label, row.row)
 
     def noted(self, rows: Iterable[Conversation]) -> Iterator[Conversation]:
-        """Yield rows as they are, having taken them in."""
+        """Record rows while yielding them unchanged."""
         for row in rows:
             self.note(row)
             yield row
 
     def counts(self) -> dict[str, int]:
-        """Return how many rows have each label, the most frequent one first."""
+        """Return the number of rows with each label, most frequent first."""
         return dict(self._rows.most_common())
 
     def find_untrained(self, is_training: Iterable[bool]) -> Iterator[Finding]:
-        """Yield a finding for each label that no training row has; `is_training` of each row that was taken in."""
+        """Yield a finding for each label without training rows; `is_training` has one entry per recorded row."""
         trained = {number for number, is_one in zip(self._of_rows, is_training, strict=True) if is_one}
         texts = [text for text, number in self._numbers.items() if number in trained]
         learnt = {label for text in texts for label in self._labels_in(text)}
@@ -106,9 +106,9 @@ class SeenLabels:
         return [text] if self._separator is None else labels_in(text, self._separator)
 
     def findings(self, *, are_classes: bool = False) -> list[Finding]:
-        """Return a finding for each group of similar names, at the first row that has the second of them.
+        """Return a finding for each group of similar labels, at the first row with the second of them.
 
-        A label that all rows have is one too, where labels are what is learnt.
+        With `are_classes`, also report a label that all rows have.
         """
         lone = [
             Finding("data.single_label", None, f"all rows have the label {quoted(label)}, so `prepare` stops")
@@ -123,7 +123,9 @@ class SeenLabels:
         ]
 
     def messages(self) -> list[Message]:
-        """Return what `prepare` says of similar names: the first groups of them, and how many more there are."""
+        """Return the messages of `prepare` about similar labels: the first groups, and the number of further
+        ones.
+        """
         groups = similar_labels(self._rows)
         told = [f"The labels {self._told(group)}." for group in groups[:GROUPS_NAMED]]
         if len(groups) > GROUPS_NAMED:
@@ -145,7 +147,7 @@ class SeenLabels:
 
 
 def similar_labels(labels: Iterable[str]) -> list[list[str]]:
-    """Return the groups of labels that differ by case, blanks or Unicode form alone, each in the order given."""
+    """Return groups of labels that differ only in case, whitespace or Unicode form, each in the given order."""
     groups: dict[str, list[str]] = {}
     for label in dict.fromkeys(labels):
         groups.setdefault(_appearance(label), []).append(label)

@@ -1,4 +1,4 @@
-"""Several labels for one text, or none: read from a row as one text, and numbered as a set."""
+"""Read the labels of a row if it can have several or none, as one text or a numbered set."""
 
 import json
 import math
@@ -10,10 +10,10 @@ BLANKS = " \t"
 
 
 def labels_as_text(found: Any, separator: str | None) -> Any:
-    """Return the labels of a row as one text with the separator between them, each once and in alphabetical order.
+    """Return the labels of a row as one text, distinct and sorted, joined by the separator.
 
-    They are a text in which it parts them, or a list, which may stand as JSON in a text. What is neither stays as it
-    is, for the reading of the row to judge. Without a separator a text has one label.
+    The labels may be a text with separators, a list, or a list as JSON text. Other values are returned
+    unchanged for the format to judge. Without a separator, a text has exactly one label.
     """
     if separator is None:
         if isinstance(found, list):
@@ -28,14 +28,16 @@ def labels_as_text(found: Any, separator: str | None) -> Any:
 
 
 def _beside_separators(labels: list[str]) -> list[str]:
-    """Return the labels of a text without the blanks beside its separators: "a; b" is no slip, and " a;b" is one."""
+    """Strip blanks beside separators but not at the ends: "a; b" is normal, but " a;b" has a stray blank."""
     last = len(labels) - 1
     inner = [label.lstrip(BLANKS) if place else label for place, label in enumerate(labels)]
     return [label.rstrip(BLANKS) if place < last else label for place, label in enumerate(inner)]
 
 
 def _in_list(found: Any, separator: str) -> list[str] | None:
-    """Return the labels of a list, None where there is no list; RowError where one could not be told in a text."""
+    """Return the labels in a list, or None if there is no list; raise RowError for a label that cannot be
+    written as text.
+    """
     if isinstance(found, str):
         try:
             found = json.loads(found)
@@ -69,5 +71,5 @@ def _is_missing(label: Any) -> bool:
 
 
 def labels_in(text: str, separator: str) -> list[str]:
-    """Return the labels of what `labels_as_text` wrote."""
+    """Return the labels in a text written by `labels_as_text`."""
     return text.split(separator) if text else []

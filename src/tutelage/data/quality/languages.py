@@ -1,10 +1,10 @@
-"""Which language a text is most likely in: by its script, and among those in Latin letters by their commonest words."""
+"""Guess the language of a text by its script, and by common words for Latin script."""
 
 import re
 
 LETTERS_LOOKED_AT = 2_000
 
-# Kana and Hangul come before Han: Japanese and Korean texts hold Chinese characters too.
+# Kana and Hangul come before Han, because Japanese and Korean texts also contain Chinese characters.
 SCRIPTS = {
     "ja": re.compile("[\u3040-\u30ff]"),
     "ko": re.compile("[\uac00-\ud7a3\u1100-\u11ff]"),
@@ -32,16 +32,18 @@ NO_LETTERS = "none"
 
 
 def language_of(text: str) -> str:
-    """Return a two-letter code; `latin` for Latin letters of no known language, `none` where there are no letters.
+    """Return a two-letter code; `latin` for an unknown language in Latin script, or `none` for a text without
+    letters.
 
-    Scripts that several languages share are given the name of the most written one: Cyrillic is `ru`, Arabic `ar`.
+    Scripts shared by several languages are named after the most common one: Cyrillic is `ru`, Arabic is `ar`.
     """
     text = text[:LETTERS_LOOKED_AT].casefold()
     words = LATIN_WORD.findall(text)
     if not text.isascii():
         counts = {language: len(pattern.findall(text)) for language, pattern in SCRIPTS.items()}
         script = max(counts, key=lambda language: counts[language])
-        # A Chinese character says about as much as a word; a quoted name does not change the language of a text.
+        # A Chinese character counts about as much as a word; a quoted name does not change the language of a
+        # text.
         if counts["ja"] and counts["ja"] * 10 >= counts["zh"] + counts["ja"]:
             script = "ja"
         if counts[script] > len(words):

@@ -1,7 +1,7 @@
-"""Rows whose prompts are nearly alike: candidates by MinHash, each confirmed by its true Jaccard similarity.
+"""Find rows with near-duplicate prompts: candidates by MinHash, confirmed by their exact Jaccard similarity.
 
-Rows are joined into clusters in their order. A row is compared with its candidates, the likeliest first, and with none
-that already is in its cluster; so rows of one template cost one comparison each, and not one for each pair.
+Rows are clustered in order. A row is compared with its candidates, most likely first, except those already in
+its cluster; so rows from one template cost one comparison each instead of one per pair.
 """
 
 import hashlib
@@ -22,21 +22,22 @@ from tutelage.data.quality.sketches import band_keys, pieces, similarity, sketch
 from tutelage.data.rows.conversations import Conversation
 
 THRESHOLD = 0.8
-# A pair of similarity 0.8 has sketches that agree in 80 of 100 places, give or take 4: five such deviations below.
+# At similarity 0.8, sketches agree in 80 of 100 positions with a standard deviation of 4; this is five
+# deviations below.
 LIKELY = 0.6
-# A row is compared with at most so many rows of each bucket, and with so many that it is not like. While there are few
-# rows the bound is greater, as much as COMPARISONS allow, and up to 700 rows nothing is bounded.
+# Limit on the rows that a row is compared with per bucket, and on its failed comparisons. With few rows the
+# limit is higher, as COMPARISONS allows, and up to 700 rows nothing is limited.
 LEAST_BOUND, COMPARISONS = 16, 2**19
 CHARACTERS_AT_ONCE = 2**16  # of the prompts that are sketched together
 CANDIDATES_AT_ONCE = 2**15
-PIECES_AT_HAND = 2**17  # of the prompts that were compared last
-BYTES_IN_MEMORY = 2**20  # of the prompts; beyond it they wait in a temporary file
+PIECES_AT_HAND = 2**17  # total pieces of recently compared prompts
+BYTES_IN_MEMORY = 2**20  # of the prompts; more than that go to a temporary file
 NOTHING = -1
 
 
 @dataclass(frozen=True, slots=True)
 class NearDuplicate:
-    """A row, an earlier row that it is like, and their similarity from 0 to 1."""
+    """A row, an earlier row that it resembles, and their similarity from 0 to 1."""
 
     row: int
     other: int
@@ -45,14 +46,16 @@ class NearDuplicate:
 
 @dataclass(frozen=True)
 class NearDuplicates:
-    """Each row that is like an earlier one, with the likest that it was compared with; and the clusters of all rows."""
+    """Rows that resemble an earlier one, each with its best match among those compared, and the clusters of all
+    rows.
+    """
 
-    rows: np.ndarray  # (found,), those of the greatest similarity first
+    rows: np.ndarray  # (found,), by decreasing similarity
     others: np.ndarray  # (found,)
     similarities: np.ndarray  # (found,)
-    first_of: np.ndarray  # (rows,) for each row that was taken in, the place of the first one of its cluster
-    bounded: int  # rows that were compared with a part of their candidates alone
-    undecided: int  # those of them that were found to be like none
+    first_of: np.ndarray  # (rows,) for each added row, the index of the first row in its cluster
+    bounded: int  # rows compared with only some of their candidates
+    undecided: int  # those of them for which no match was found
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -62,7 +65,7 @@ class NearDuplicates:
             yield NearDuplicate(int(row), int(other), float(alike))
 
     def notes(self) -> list[Message]:
-        """Return what has to be said of rows that were not compared with all that they may be like."""
+        """Return notes about rows that were not compared with all candidates."""
         if not self.bounded:
             return []
         told = (
@@ -73,9 +76,9 @@ class NearDuplicates:
 
 
 def near_duplicates(rows: Sequence[Conversation]) -> NearDuplicates:
-    """Return which rows have a prompt that shares four fifths of its 5-character pieces with that of an earlier row.
+    """Return rows whose prompt has a similarity of at least 0.8 to an earlier one, by 5-character pieces.
 
-    Of rows with equal prompts only the first is compared with others; the rest are paired with that first one.
+    Among rows with equal prompts only the first is compared with others; the rest are paired with it.
     """
     prompts = Prompts()
     for row in rows:
@@ -84,9 +87,9 @@ def near_duplicates(rows: Sequence[Conversation]) -> NearDuplicates:
 
 
 class Prompts:
-    """Takes in the prompt of one row after the other, and compares the first so many, or all.
+    """Collects the prompts of rows, and compares the first `most_compared`, or all.
 
-    Of a row a sketch of 100 bytes is kept and a fingerprint; texts wait in a temporary file.
+    For each row, a sketch of 100 bytes and a fingerprint are kept in memory; the texts go to a temporary file.
     """
 
     def __init__(self, most_compared: int | None = None) -> None:
@@ -94,13 +97,13 @@ class Prompts:
         self._rows = array("q")
         self._digests = bytearray()
         self._sketches = bytearray()
-        self._waiting: list[str] = []  # for their sketches
+        self._waiting: list[str] = []  # to be sketched
         self._characters_waiting = 0
-        self._texts = tempfile.SpooledTemporaryFile(BYTES_IN_MEMORY)  # noqa: SIM115 - it is gone with the prompts
+        self._texts = tempfile.SpooledTemporaryFile(BYTES_IN_MEMORY)  # noqa: SIM115 - deleted with the prompts
         self._begins = array("q", [0])
 
     def add(self, row: int, prompt: str) -> None:
-        """Take in the normalised prompt of the next row."""
+        """Add the normalized prompt of the next row."""
         encoded = prompt.encode("utf-8", "surrogatepass")
         self._rows.append(row)
         self._digests += hashlib.blake2b(encoded, digest_size=FINGERPRINT_BYTES).digest()
@@ -114,11 +117,11 @@ class Prompts:
 
     @property
     def uncompared(self) -> int:
-        """How many of the rows were compared for equal prompts alone."""
+        """Number of rows that were only checked for equal prompts."""
         return len(self._rows) - (len(self._begins) - 1)
 
     def near_duplicates(self) -> NearDuplicates:
-        """Return what `near_duplicates` does, equal prompts among all rows."""
+        """Return the near-duplicates among all rows, including equal prompts."""
         self._sketch()
         rows = np.array(self._rows, dtype=np.int64)
         digests = np.frombuffer(bytes(self._digests), dtype=f"V{FINGERPRINT_BYTES}")
@@ -154,13 +157,13 @@ class Prompts:
 
 
 class _Clusters:
-    """Places that were joined, each cluster known by its first place."""
+    """Union-find over positions; each cluster is identified by its first position."""
 
     def __init__(self, places: int) -> None:
         self._parents = array("q", range(places))
 
     def first(self, place: int) -> int:
-        """Return the first place of the cluster that a place is in; itself beyond those that may be joined."""
+        """Return the first position of a cluster; positions beyond the compared ones stand alone."""
         parents = self._parents
         if place >= len(parents):
             return place
@@ -175,7 +178,7 @@ class _Clusters:
 
 
 class _Search:
-    """Looks for the earlier places that each place is like, among some with different texts."""
+    """Finds earlier matches for each position, among positions with different texts."""
 
     def __init__(self, sketched: np.ndarray, text: Callable[[int], str], places: np.ndarray) -> None:
         self.clusters = _Clusters(len(sketched))
@@ -185,7 +188,7 @@ class _Search:
         self._bound = max(LEAST_BOUND, COMPARISONS // max(1, len(places)))
 
     def found(self) -> Iterator[tuple[int, int, float]]:
-        """Yield each place that is like an earlier one, the likest that it was compared with, and their similarity."""
+        """Yield each position with its best match among those compared, and their similarity."""
         before = self._before_in_bucket()
         is_candidate = (before[self._places] != NOTHING).any(axis=1)
         places = self._places[is_candidate]
@@ -200,7 +203,7 @@ class _Search:
                     yield place, *likest
 
     def _before_in_bucket(self) -> np.ndarray:
-        """Return for each place and band the place before it with the same band: (places, BANDS) int32."""
+        """Return for each position and band the previous position in the same bucket: (positions, BANDS) int32."""
         before = np.full((len(self._sketches), sketches.BANDS), NOTHING, dtype=np.int32)
         sketched = self._sketches
         for band in range(sketches.BANDS):
@@ -212,7 +215,7 @@ class _Search:
         return before
 
     def _candidates(self, before: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return pairs of a place and an earlier one of one of its buckets, the latest ones up to the bound."""
+        """Return pairs of a position and an earlier one in the same bucket, the latest ones up to the limit."""
         owners = np.repeat(places, before.shape[1])
         bands = np.tile(np.arange(before.shape[1]), len(places))
         others = before[places].ravel()
@@ -228,7 +231,9 @@ class _Search:
         return np.divmod(np.unique(np.concatenate(pairs)), len(before))
 
     def _likely(self, owners: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return those pairs whose sketches agree well enough, each place's likeliest first."""
+        """Return the pairs with sufficiently similar sketches, sorted by position and then by decreasing
+        agreement.
+        """
         agree = (self._sketches[owners] == self._sketches[others]).sum(axis=1)
         is_likely = agree >= LIKELY * sketches.PERMUTATIONS
         owners, others, agree = owners[is_likely], others[is_likely], agree[is_likely]
@@ -236,7 +241,9 @@ class _Search:
         return owners[order], others[order]
 
     def _likest(self, place: int, others: Sequence[int]) -> tuple[int, float] | None:
-        """Compare a place with others of clusters that it is not in yet, and join it to those that it is like."""
+        """Compare a position with others outside its cluster, join it with those it resembles, and return the
+        best match.
+        """
         own, likest, in_vain = self._pieces.of(place), None, 0
         for other in others:
             if self.clusters.first(other) == self.clusters.first(place):
@@ -255,7 +262,7 @@ class _Search:
 
 
 class _Pieces:
-    """The pieces of the texts that were compared last."""
+    """Cache of the pieces of recently compared texts."""
 
     def __init__(self, text: Callable[[int], str]) -> None:
         self._text = text
@@ -274,10 +281,10 @@ class _Pieces:
 
 
 class LikePrompts:
-    """Normalised prompts, and whether a further one is like any of them; each has the place at which it was added.
+    """Normalized prompts that new ones can be compared with; each has the position at which it was added.
 
-    A prompt is compared with at most so many of each bucket as `near_duplicates` would compare, the latest ones, and
-    only with those whose sketches agree well enough.
+    A prompt is compared with as many of the latest prompts per bucket as in `near_duplicates`, and only with
+    those whose sketches are similar enough.
     """
 
     def __init__(self) -> None:
@@ -287,7 +294,7 @@ class LikePrompts:
         self._pieces = _Pieces(self._prompts.__getitem__)
 
     def add(self, prompt: str) -> None:
-        """Take in the next prompt."""
+        """Add a prompt."""
         sketched = sketch([prompt])
         for key in _keys(sketched):
             self._buckets.setdefault(key, array("q")).append(len(self._prompts))
@@ -295,7 +302,7 @@ class LikePrompts:
         self._prompts.append(prompt)
 
     def is_like_any(self, prompt: str, *, besides: int | None = None) -> bool:
-        """Tell whether a prompt is like one that was added, but for the one of the place `besides`."""
+        """Return whether a prompt resembles an added one, other than the one at position `besides`."""
         sketched = sketch([prompt])
         bound = max(LEAST_BOUND, COMPARISONS // max(1, len(self._prompts)))
         others = {
@@ -314,5 +321,5 @@ class LikePrompts:
 
 
 def _keys(sketched: np.ndarray) -> list[tuple[int, int]]:
-    """Return the buckets of one sketch: its bands by number and hash."""
+    """Return the buckets of one sketch as (band, hash)."""
     return [(band, int(band_keys(sketched, band)[0])) for band in range(sketches.BANDS)]

@@ -1,7 +1,7 @@
-"""What makes two prompts the same: everything that stands before an answer, without case, white space and punctuation.
+"""Normalize prompts for comparison, ignoring case, whitespace and punctuation.
 
-Of a conversation of several turns it is all before its last supervised answer; the answers before that one have prompts
-too, which are trained on with it.
+In a conversation, the prompt is everything before its last supervised answer; earlier answers have prompts too,
+which are trained on along with it.
 """
 
 import hashlib
@@ -18,26 +18,26 @@ DIGEST_BYTES = 16
 HYPHEN_IN_A_WORD = re.compile(r"(?<=[^\W\d_])-(?=[^\W\d_])")
 PUNCTUATION = dict.fromkeys((*range(0x21), *map(ord, "_.,;:!?'\"`()[]{}\x7f")), " ")
 SIGN = re.compile(r"[-+*/=<>#%&@^~|\\$]")
-# How much more the last question weighs, where prompts are compared, than the longer text that stands before it.
+# Weight of the last question, relative to longer text before it, when prompts are compared.
 WEIGHT_OF_QUESTION = 2
 SYSTEM_TEXTS_AT_HAND = 32
 CODE_POINTS = 0x110000
-BETWEEN_COPIES = 0x3779  # code points, so that no copy shares a piece with another
+BETWEEN_COPIES = 0x3779  # code points, so that copies do not share pieces
 
 
 def normalised_prompt(row: Conversation) -> str:
-    """Return what an answer is asked by, as it is compared: case, white space and punctuation make no other prompt.
+    """Return the prompt of a row's answer, normalized in case, whitespace and punctuation.
 
-    Of a row without a system text and with one turn it is the question alone.
+    For a single message without a system message, it is just the question.
     """
     return "".join(_parts(prompt_messages(row)))
 
 
 def compared_prompt(row: Conversation) -> str:
-    """Return the prompt as near-duplicates are looked for by its pieces; it is equal where the prompt is.
+    """Return the prompt in the form used to find near-duplicates; equal prompts have equal forms.
 
-    A system text or a history that is longer than the question would hide it, so the question is repeated in other
-    characters until it has twice their weight: prompts are alike only if both parts are.
+    A system message or history longer than the question would dominate the similarity. So the question is
+    repeated in shifted characters until it has twice their weight: prompts only match if both parts do.
     """
     turns = prompt_messages(row)
     parts = _parts(turns)
@@ -63,15 +63,15 @@ def _copies(text: str, count: int) -> str:
 
 
 def prompt_digest(prompt: str) -> bytes:
-    """Return what a normalised prompt is known by; that two of a million differ and share it is one in 10^27."""
+    """Return a digest of a normalized prompt; among a million, a collision has a probability of about 10^-27."""
     return hashlib.sha256(prompt.encode("utf-8", "surrogatepass")).digest()[:DIGEST_BYTES]
 
 
 def prompts_of(row: Conversation, *, trains_all: bool = True) -> tuple[str, list[tuple[bytes, bool]]]:
-    """Return the normalised prompt of a row, and of each answer before the last one that of its own.
+    """Return the normalized prompt of a row, and the prompts of its earlier answers.
 
-    Those of the earlier answers are digests, each with whether the answer is trained on; where not `trains_all`, the
-    last answer of a row is all that is.
+    The latter are digests, each with a flag whether the answer is trained on; without `trains_all`, only the
+    last answer of a row is.
     """
     turns = prompt_messages(row)
     parts = _parts(turns)
@@ -86,18 +86,18 @@ def prompts_of(row: Conversation, *, trains_all: bool = True) -> tuple[str, list
 
 
 def prompt_messages(row: Conversation) -> Sequence[ChatMessage]:
-    """Return the turns before the last supervised answer, or a plain text itself."""
+    """Return the messages before the last supervised answer, or the text itself for plain text."""
     turns = row.messages
     if row.is_plain_text:
         return turns
-    if turns[-1].role == "assistant" and turns[-1].is_supervised:  # as all turns are that were checked
+    if turns[-1].role == "assistant" and turns[-1].is_supervised:  # always so in checked rows
         return turns[:-1] or turns
     answers = [place for place, turn in enumerate(turns) if turn.role == "assistant" and turn.is_supervised]
     return (turns[: answers[-1]] if answers else turns) or turns[:1]
 
 
 def _parts(turns: Sequence[ChatMessage]) -> list[str]:
-    """Return the text that each turn adds to a prompt; one that is blank and the system's adds none."""
+    """Return the text that each message adds to a prompt; a blank system message adds none."""
     if len(turns) == 1 and turns[0].role == "user":
         text = f"{turns[0].text}\n{turns[0].input}"
         return [normalised(text) or text]
@@ -108,16 +108,17 @@ def _parts(turns: Sequence[ChatMessage]) -> list[str]:
             continue
         text = turn.content if turn.role == "assistant" else f"{turn.text}\n{turn.input}"
         text = (_system(text) if turn.role == "system" else normalised(text)) or text
-        # What is normalised has no line break and what is not has no letter, so that no text can pass for a role.
+        # Normalized text has no line breaks, and text that is not normalized has no letters, so no text can
+        # imitate a role.
         is_bare = len(turns) == 1 or (turn.role == "user" and not any(parts))
         parts.append(text if is_bare else f"\n{turn.role} {text}")
     return parts
 
 
 def normalised(text: str) -> str:
-    """Return the words and signs of a text, in one case, parted by single spaces.
+    """Return the words and symbols of a text, casefolded and separated by single spaces.
 
-    Punctuation goes, signs stay: "5 + 3" is not "5 - 3", and C++ is not C.
+    Punctuation is removed but symbols are kept: "5 + 3" differs from "5 - 3", and C++ from C.
     """
     if not text.isascii():
         text = "".join(map(_without_punctuation, unicodedata.normalize("NFKC", text)))
@@ -129,11 +130,13 @@ def normalised(text: str) -> str:
 
 @lru_cache(SYSTEM_TEXTS_AT_HAND)
 def _system(text: str) -> str:
-    return normalised(text)  # which most rows of a source share
+    return normalised(text)  # cached, because most rows of a source share it
 
 
 def _without_punctuation(character: str) -> str:
-    """Return a character beyond ASCII if it is part of a word or a sign; marks make the words of many scripts."""
+    """Return a non-ASCII character if it is a letter, digit, mark or symbol, else a blank; many scripts need
+    marks.
+    """
     if character.isascii():
         return character
     kind = unicodedata.category(character)[0]

@@ -1,4 +1,4 @@
-"""What can be repaired in the texts of a row without loss: half surrogates, NUL characters and CRLF line ends."""
+"""Repair texts without loss: lone surrogates, NUL characters and CRLF line endings."""
 
 import re
 from collections.abc import Callable
@@ -9,16 +9,16 @@ from tutelage.data.quality.call_texts import CALL_IN_ANSWER, has_equal_keys, wit
 from tutelage.data.rows.conversations import ChatMessage, Conversation
 
 SURROGATES = re.compile(r"[\ud800-\udfff]")
-# What a call that needs a repair holds: JSON writes a NUL and a CRLF as escapes, and so may it a surrogate.
+# Matches calls that may need a repair: JSON escapes NUL and CRLF, and sometimes surrogates.
 NEEDED_IN_CALL = re.compile(r"[\ud800-\udfff]|\\u0000|\\r|\\u000[dD]|\\u[dD][89a-fA-F]")
 
-Repair = Callable[[str, str], str]  # from a text and what it is called
+Repair = Callable[[str, str], str]  # (text, its name) -> repaired text
 
 
 def repair_row(row: Conversation, names: list[str]) -> tuple[Conversation, list[Message], list[Message]]:
-    """Return a row with its texts repaired, what was done, and why it cannot be kept; `names` are those of its turns.
+    """Return the repaired row, the repairs, and reasons to drop it; `names` are the names of its messages.
 
-    The arguments of tool calls, their keys and the names of their functions are repaired as the texts that they are.
+    Function names, keys and arguments of tool calls are repaired like other texts.
     """
     repairs: list[Message] = []
     drops: list[Message] = []
@@ -57,7 +57,7 @@ def _repaired(turn: ChatMessage, name: str, repair: Repair, repair_call: Repair)
 
 
 def needs_no_repair(row: Conversation) -> bool:
-    """Tell at a glance that no text of a row needs a repair, as of nearly all."""
+    """Return whether no text of a row needs a repair, with a fast check."""
     return all(map(is_clean, row.messages)) and (
         row.rejected is None or (_is_clean_text(row.rejected) and not NEEDED_IN_CALL.search(row.rejected))
     )
@@ -74,7 +74,7 @@ def _is_clean_text(text: str) -> bool:
 
 
 def repair_text(text: str) -> tuple[str, list[Message]]:
-    """Return a text without what no model should read, and what was done."""
+    """Return a text without characters that no model should read, and the repairs."""
     repairs: list[Message] = []
     if not text.isascii() and SURROGATES.search(text):
         text = SURROGATES.sub("\ufffd", text)

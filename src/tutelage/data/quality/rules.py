@@ -1,4 +1,4 @@
-"""The rules that data are checked by, numbered as in docs/reference/data-rules.md, and a finding of one of them."""
+"""The data rules, numbered as in docs/reference/data-rules.md, and findings under a rule."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -39,12 +39,12 @@ RULES = {
     31: "labels",
     32: "answers that repeat their prompt",
 }
-NOTES = {2, 3, 4, 22, 27}  # said, but nothing that a person would have to look at
+NOTES = {2, 3, 4, 22, 27}  # reported, but not as warnings
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was found, about one row or (`row` None) about the source."""
+    """A finding about one row, or about the whole source if `row` is None."""
 
     code: str
     row: int | None
@@ -63,7 +63,7 @@ class Finding:
 
 
 def rule_of(code: str) -> int:
-    """Return the number of the data rule that a code belongs to."""
+    """Return the number of the data rule for a code."""
     rule = all_codes()[code].rule
     assert rule is not None, f"{code} is the code of a finding or a ledger reason, and has no data rule"
     return rule

@@ -1,1 +1,1 @@
-"""A row: its record and place, the values in it, strict JSON, and the conversation it is read into."""
+"""Rows: records with their places, strict JSON, and conversations."""

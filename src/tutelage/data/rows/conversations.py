@@ -1,4 +1,4 @@
-"""A conversation: the one thing that every format is read into and every prompt style is written from."""
+"""Conversations: the common form that every format is read into and every prompt style is rendered from."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,17 +11,21 @@ Role = Literal["system", "user", "assistant", "tool"]
 
 @dataclass(frozen=True, slots=True)
 class ChatMessage:
-    """One message of a conversation; the `input` of an Alpaca row is apart, so that a prompt template can place it."""
+    """A message of a conversation; the `input` of an Alpaca row is separate, so that a prompt template can
+    place it.
+    """
 
     role: Role
     text: str
     input: str = ""
-    calls: tuple[str, ...] = ()  # the assistant's tool calls, each the JSON of a name and its arguments
-    is_supervised: bool = True  # asked of the assistant's turns alone
+    calls: tuple[str, ...] = ()  # tool calls of the assistant, each as JSON with name and arguments
+    is_supervised: bool = True  # only relevant for assistant messages
 
     @property
     def content(self) -> str:
-        """The whole text: a prompt with its input below it, or an answer with its tool calls as a model writes them."""
+        """The whole text: a prompt with its input, or an answer with its tool calls in the form that models
+        write.
+        """
         if self.calls:
             calls = [f"<tool_call>\n{call}\n</tool_call>" for call in self.calls]
             return "\n".join([self.text, *calls] if self.text else calls)
@@ -30,21 +34,21 @@ class ChatMessage:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """The messages of one source row, in order; the last one is the answer that an evaluation compares with.
+    """The messages of one source row, in order; the last one is the reference answer for evaluation.
 
-    A row of plain text is one assistant message that nothing asks for (`is_plain_text`): it gets no prompt style.
+    A plain text (`is_plain_text`) is a single assistant message without a prompt or prompt style.
     """
 
     row: int
     messages: tuple[ChatMessage, ...]
     format: str = "alpaca"
-    # The answer that a preference row puts second, where it is one to the same prompt.
+    # The rejected answer of a preference row, if it has the same prompt.
     rejected: str | None = None
-    is_rejected_supervised: bool = True  # false if the rejected answer has the weight 0
+    is_rejected_supervised: bool = True  # False if the rejected answer has weight 0
     repairs: tuple[Message, ...] = field(
         default=(), compare=False
-    )  # what its reader left out, for the ledger
-    is_desirable: bool | None = None  # what a label says of the last answer, if labels are read
+    )  # repairs made while reading, for the ledger
+    is_desirable: bool | None = None  # the label of the last answer, if labels are read
 
     @property
     def is_plain_text(self) -> bool:
@@ -52,7 +56,7 @@ class Conversation:
 
     @property
     def is_labelled(self) -> bool:
-        """Whether the answer is the label of a text."""
+        """Whether the answer is a label to classify the text."""
         return self.format == "text-label"
 
     @property
@@ -72,7 +76,7 @@ class Conversation:
 
 
 def without_blank_system(turns: tuple[ChatMessage, ...]) -> tuple[ChatMessage, ...]:
-    """Return turns without the system texts that say nothing."""
+    """Return messages without blank system messages."""
     for turn in turns:
         if turn.role == "system" and not turn.text.strip():
             return tuple(turn for turn in turns if turn.role != "system" or turn.text.strip())
@@ -80,7 +84,9 @@ def without_blank_system(turns: tuple[ChatMessage, ...]) -> tuple[ChatMessage, .
 
 
 def in_batches(conversations: Iterable[Conversation], characters: int) -> Iterator[list[Conversation]]:
-    """Yield lists of conversations, each of so many characters or a little more; the last has what is left."""
+    """Yield lists of conversations with slightly more than `characters` characters each; the last one holds the
+    rest.
+    """
     batch: list[Conversation] = []
     held = 0
     for conversation in conversations:
@@ -109,5 +115,5 @@ def messages_of(records: Iterable[Mapping[str, str]]) -> tuple[ChatMessage, ...]
 
 
 def single_exchange_of(row: int, instruction: str, input: str, output: str) -> Conversation:
-    """Return the conversation of an Alpaca row: one question and its answer."""
+    """Return an Alpaca row as a conversation: one question and its answer."""
     return Conversation(row, (ChatMessage("user", instruction, input), ChatMessage("assistant", output)))

@@ -1,4 +1,4 @@
-"""Bytes that are not of the encoding of their file: where they stand, and which encoding they are likely of."""
+"""Locate bytes that are invalid in the encoding of a file, and guess the actual encoding."""
 
 import codecs
 import re
@@ -7,28 +7,28 @@ from typing import BinaryIO
 from tutelage.errors import EncodingError
 
 HIGH_BYTES = re.compile(rb"[\x80-\xff]+")
-LONGEST_RUN = 2  # of bytes beyond ASCII in the languages of windows-1252
-AROUND = 2_000  # bytes that are looked at
-CYRILLIC = 0xC0  # where the letters of windows-1251 begin
+LONGEST_RUN = 2  # of non-ASCII bytes, in languages written in windows-1252
+AROUND = 2_000  # bytes to look at
+CYRILLIC = 0xC0  # start of the letters in windows-1251
 MOSTLY = 0.95
 
 
 class DecodedText:
-    """The text of a file, from where it stands, block by block.
+    """The decoded text of a file from its current position, block by block.
 
-    A block with a byte that is not of the encoding is given as it likely reads, so that what is wrong with its rows can
-    be said too; the next call raises EncodingError.
+    A block with an invalid byte is decoded in its likely encoding, so that other problems of its rows can be
+    reported too; the next call raises EncodingError.
     """
 
     def __init__(self, file: BinaryIO, name: str, encoding: str) -> None:
         self._file, self._name, self._encoding = file, name, encoding
         self._decoder = codecs.getincrementaldecoder(encoding)()
-        self._bytes, self._lines = file.tell(), 0  # before the block that was read last
+        self._bytes, self._lines = file.tell(), 0  # before the last block
         self._block = b""
         self._fault: EncodingError | None = None
 
     def read(self, size: int) -> str:
-        """Return the text of about so many bytes; nothing at the end."""
+        """Return the text of about `size` bytes; "" at the end."""
         if self._fault is not None:
             raise self._fault
         while True:
@@ -43,7 +43,7 @@ class DecodedText:
                 return text
 
     def _likely_text(self, fault: UnicodeDecodeError) -> str:
-        pending = len(fault.object) - len(self._block)  # bytes of a character that an earlier block began
+        pending = len(fault.object) - len(self._block)  # bytes of a character begun in an earlier block
         line = self._lines + _count_lines(fault.object[: fault.start]) + 1
         offset = self._bytes - pending + fault.start
         self._fault = not_of_encoding(self._name, line, offset, self._encoding, fault)
@@ -53,7 +53,7 @@ class DecodedText:
 def not_of_encoding(
     name: str, line: int, offset: int, encoding: str, fault: UnicodeDecodeError
 ) -> EncodingError:
-    """Return the error of a byte that is not of the encoding of its file, with those that it is likely of."""
+    """Return the error for an invalid byte, with the likely encodings."""
     first, *others = likely_encodings(fault.object[max(0, fault.start - AROUND) : fault.start + AROUND])
     return EncodingError(
         f"{name}:{line}: byte {offset:,} (0x{fault.object[fault.start]:02x}) is not valid"
@@ -64,7 +64,7 @@ def not_of_encoding(
 
 
 def likely_encodings(text: bytes) -> list[str]:
-    """Return encodings that some bytes may be of, the most likely one first."""
+    """Return possible encodings of some bytes, most likely first."""
     runs = HIGH_BYTES.findall(text)
     high = b"".join(runs)
     if sum(len(run) <= LONGEST_RUN for run in runs) >= len(runs) / 2:
@@ -79,7 +79,7 @@ def likely_encodings(text: bytes) -> list[str]:
 
 
 def _decodes(text: bytes, encoding: str) -> bool:
-    for cut in range(4):  # the part may begin and end inside of a character
+    for cut in range(4):  # the excerpt may begin and end inside a character
         for end in range(4):
             try:
                 text[cut : len(text) - end].decode(encoding)

@@ -1,4 +1,4 @@
-"""JSON files in which the rows are not one object each: data frames by column, or rows under a name."""
+"""Detect JSON files whose rows are not separate objects: data frames by column, or rows under a key."""
 
 import json
 import re
@@ -6,16 +6,16 @@ from typing import Any
 
 from tutelage.errors import DataError
 
-WRAPPERS = ("data", "train")  # names under which an object has all rows of a file, as a list
+WRAPPERS = ("data", "train")  # keys of a list with all rows of a file
 OPENING = re.compile(r"[{,]?[ \t\r\n]*(?=\")")
 COLON = re.compile(r"[ \t\r\n]*:[ \t\r\n]*")
-# A data frame by column, or by its columns' names and rows: what pandas writes unless it is told to write records.
+# A data frame by column, or as column names and rows: what pandas writes by default.
 FRAME = re.compile(r'\{\s*"[^"]{1,200}"\s*:\s*\{\s*"0"\s*:|\{\s*"columns"\s*:\s*\[')
 BY_COLUMN = 'by column. Write it by row, for example with `to_json(path, orient="records", lines=True)`'
 
 
 def rows_by_layout(value: Any) -> list[Any] | None:
-    """Return the rows of a lone object that has them by column, or as lists beside the columns' names; else None."""
+    """Return the rows of an object that stores them by column, or as lists beside column names; else None."""
     if not isinstance(value, dict) or not value:
         return None
     columns, data = value.get("columns"), value.get("data")
@@ -32,7 +32,7 @@ def rows_by_layout(value: Any) -> list[Any] | None:
 
 
 def name_in_beginning(seen: str, name: str, decoder: json.JSONDecoder) -> str | None:
-    """Return the name under which an object has its rows, by its beginning alone; DataError of a large data frame."""
+    """Return the key that holds an object's rows, from its beginning; raise DataError for a large data frame."""
     if FRAME.match(seen):
         raise DataError("data.rows_by_column", f"{name} holds a large table {BY_COLUMN}.")
     place = 0
@@ -50,7 +50,7 @@ def name_in_beginning(seen: str, name: str, decoder: json.JSONDecoder) -> str | 
 
 
 def is_by_number(value: Any) -> bool:
-    """Tell whether an object has columns of which each is an object by the numbers of the rows."""
+    """Return whether all values are objects keyed by the same row numbers."""
     columns = list(value.values())
     if not all(isinstance(column, dict) and column for column in columns):
         return False
@@ -61,7 +61,7 @@ def is_by_number(value: Any) -> bool:
 
 
 def _are_cells(columns: list[Any], rows: list[Any]) -> bool:
-    """Tell whether these are the names of columns and, row by row, their cells."""
+    """Return whether these are column names and rows of cells."""
     are_names = bool(columns) and all(isinstance(one, str) for one in columns)
     return are_names and all(isinstance(row, list) and len(row) == len(columns) for row in rows)
 

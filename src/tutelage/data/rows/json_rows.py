@@ -1,6 +1,8 @@
-"""Our own strict reader of JSON and JSON lines: row by row through a window on the text, each row with its place.
+"""Strict reader for JSON and JSON lines that reads row by row through a window, and knows the place of each
+row.
 
-Strict means that nothing is guessed: no NaN, no repeated key, no trailing comma, no bytes that are not of the encoding.
+Strict means that it guesses nothing: no NaN, repeated keys, trailing commas or bytes that are invalid in the
+encoding.
 """
 
 import json
@@ -16,17 +18,18 @@ from tutelage.data.rows.records import NO_LIMIT, Record
 from tutelage.data.rows.text_window import BLOCK_BYTES, EXCERPT_CHARACTERS, TextWindow, excerpt_of
 from tutelage.errors import DataError
 
-# A value that the window's end cuts fails at its end, or so near that one escape or literal fits between.
+# A value cut by the end of the window fails at its end, or at most this far from it, inside an escape or
+# literal.
 LONGEST_CUT_TOKEN = 16
-MOST_LEVELS = 64  # of lists and objects in one row
+MOST_LEVELS = 64  # nested lists and objects in one row
 MOST_DIGITS = 4_300  # of a number, as in Python
-BEGINNING = 2**16  # characters of an object in which its key `data` is looked for
-MOST_KEYS = 100_000  # of an object that is too large for a row, in which a repeated one is looked for
+BEGINNING = 2**16  # characters of an object in which the key `data` is searched
+MOST_KEYS = 100_000  # keys checked for repetition in an object that is too large for a row
 INSIDE_TEXT = re.compile(r'(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+')
 CHARACTERS_AT_ONCE = 2**16
 LONGEST_ESCAPE = 6
 MARK = "\ufeff"
-NOT_READ = object()  # in place of a value that is larger than a row may be
+NOT_READ = object()  # replaces a value that is larger than a row may be
 T = TypeVar("T")
 
 
@@ -39,11 +42,11 @@ def read_json_rows(
     max_row_bytes: int = NO_LIMIT,
     tell: Callable[[Message], None] = lambda message: None,
 ) -> Iterator[Record]:
-    """Yield the records of a JSON array, of `{"data": [...]}`, of a data frame by column, or of JSON lines: the content
-    decides, not the name.
+    """Yield the records of a JSON array, `{"data": [...]}`, a data frame by column, or JSON lines.
 
-    The file stands behind its byte-order mark, if it has one. A row above `max_row_bytes` has its size and no value; it
-    is as strictly read as the others, piece by piece, and never in memory as a whole.
+    The layout is detected from the content, not the file name. The file position is after the byte-order mark,
+    if any. A row above `max_row_bytes` has a size but no value; it is read as strictly as the others, in
+    pieces, and never held in memory as a whole.
     """
     rows = _Rows(TextWindow(file, name, encoding, block), max_row_bytes)
     rows.text.skip_space()
@@ -74,20 +77,20 @@ def read_json_rows(
 
 
 class _Rows:
-    """The rows of one file, and how many of them were whole so far, which every fault says."""
+    """The rows of one file, and the number of complete rows so far, which error messages include."""
 
     def __init__(self, text: TextWindow, limit: int) -> None:
         self.text, self._limit = text, limit
         self._whole = 0
-        self.marks = 0  # byte-order marks between rows, where files were joined
+        self.marks = 0  # byte-order marks between rows, from concatenated files
 
     def listed(self) -> Iterator[Record]:
-        """Read a list and nothing after it."""
+        """Read a list, and require that nothing follows it."""
         yield from self._elements(self._record)
         self._require_end("the list")
 
     def wrapped(self, name: str) -> Iterator[Record]:
-        """Read the list that one object has under a name, and nothing after the object."""
+        """Read the list under a key of one object, and require that nothing follows the object."""
         for key in self._members(level=1):
             if key == name and self.text.next() == "[":
                 yield from self._elements(self._record)
@@ -96,7 +99,7 @@ class _Rows:
         self._require_end(f"the object whose `{name}` holds the rows")
 
     def objects(self) -> Iterator[Record]:
-        """Read one object after the other, each beginning a line."""
+        """Read objects one by one, each starting on a new line."""
         text = self.text
         while not text.ended:
             if text.next() == MARK:
@@ -111,30 +114,30 @@ class _Rows:
             text.forget()
 
     def lone_object(self) -> Any:
-        """Return the value at the cursor if nothing stands behind it, and it is not larger than a row may be."""
+        """Return the value at the cursor if nothing follows it and it is not too large for a row."""
         try:
             decoded = self._decoded()
         except DataError:
-            return None  # so that the fault can say how many rows stand before it
+            return None  # a later error can say how many complete rows precede it
         if decoded is None or not self.text.only_space_after(decoded[1]):
             return None
         return decoded[0]
 
     def wrapper(self, lone: Any) -> str | None:
-        """Return the name under which one lone object has the rows, as a list; `lone` is that object, if it was read.
+        """Return the key under which a single object has the rows; `lone` is that object, if it was read.
 
-        One that is larger than a row may be, or faulty, is taken for a wrapper by its beginning alone.
+        An object that is too large for a row, or faulty, is judged by its beginning alone.
         """
         if isinstance(lone, dict):
             return next((name for name in WRAPPERS if isinstance(lone.get(name), list)), None)
         with suppress(DataError):
             if self._decoded() is not None:
-                return None  # there is more behind it
+                return None  # more follows
         return self._name_in_beginning()
 
     def _name_in_beginning(self) -> str | None:
         text, length = self.text, max(min(self._limit, 2**31), BEGINNING)
-        with suppress(DataError):  # what is not of the encoding is refused when reading comes to it
+        with suppress(DataError):  # encoding errors are raised when reading gets there
             while len(text.seen) - text.at < length and not text.is_whole:
                 text.extend()
         return name_in_beginning(text.seen[text.at : text.at + length], text.name, STRICT_DECODER)
@@ -155,9 +158,9 @@ class _Rows:
         return Record(row, line, value, offset, size)
 
     def _value(self, *, level: int) -> Any:
-        """Return the value at the cursor and go behind it; `level` counts the lists and objects around it.
+        """Read the value at the cursor and move past it; `level` is the number of enclosing lists and objects.
 
-        What is larger than a row may be is gone over piece by piece, and is not returned.
+        A value that is too large for a row is skipped in pieces and replaced with NOT_READ.
         """
         text = self.text
         decoded = self._decoded()
@@ -188,15 +191,15 @@ class _Rows:
         return NOT_READ
 
     def _decoded(self) -> tuple[Any, int] | None:
-        """Return the value at the cursor and its end; None where it is larger than a row may be, or very deep.
+        """Return the value at the cursor and its end; None if it is too large for a row or nested very deeply.
 
-        More of the file is seen for as long as the end of the value may be what is missing.
+        The window is extended as long as the end of the value may be missing.
         """
         text = self.text
         while True:
             try:
                 value, end = _scan(text.seen, text.at)
-            except StopIteration as fault:  # the scanner's word for it, with the position
+            except StopIteration as fault:  # raised by the scanner with the position
                 self._require_cut(fault.value, "Expecting value")
             except json.JSONDecodeError as fault:
                 self._require_cut(fault.pos, fault.msg)
@@ -210,7 +213,7 @@ class _Rows:
             seen = len(text.seen) - text.at
             if seen > max(self._limit, MOST_DIGITS):
                 return None
-            text.extend(seen)  # doubling, so that the whole stays linear
+            text.extend(seen)  # doubling, so that the total time stays linear
 
     def _require_cut(self, position: int, what: str) -> None:
         text = self.text
@@ -219,7 +222,7 @@ class _Rows:
             raise self._malformed(position, what)
 
     def _elements(self, read: Callable[[], T]) -> Iterator[T]:
-        """Yield what `read` makes of each element of the list at the cursor, and go behind the list."""
+        """Yield the result of `read` for each element of the list at the cursor, and move past the list."""
         text = self.text
         text.at += 1
         found = text.skip_space()
@@ -230,7 +233,7 @@ class _Rows:
                 break
             comma = text.at
             text.at += 1
-            found = text.skip_space(forgets=False)  # so that the comma has a place still
+            found = text.skip_space(forgets=False)  # keep the position of the comma
             if found == "]":
                 raise self._malformed(comma, "there is a comma before the closing bracket")
             text.forget()
@@ -241,7 +244,7 @@ class _Rows:
         text.at += 1
 
     def _members(self, *, level: int) -> Iterator[Any]:
-        """Yield each key of the object at the cursor while its value stands there, which whoever asks goes behind."""
+        """Yield each key of the object at the cursor; the caller must move past its value before the next key."""
         text = self.text
         text.at += 1
         text.skip_space()
@@ -276,12 +279,12 @@ class _Rows:
         text.at += 1
 
     def _skip_text(self) -> None:
-        """Go behind the text at the cursor, as strictly as the decoder."""
+        """Move past the string at the cursor, as strictly as the decoder."""
         text = self.text
         text.at += 1
         while True:
             found = INSIDE_TEXT.match(text.seen, text.at, text.at + CHARACTERS_AT_ONCE)
-            assert found is not None  # it matches nothing as well
+            assert found is not None  # it also matches the empty string
             is_stuck = found.end() == text.at
             text.at = found.end()
             text.forget()
@@ -309,7 +312,7 @@ class _Rows:
 
 
 def _levels_of(value: Any) -> int:
-    """Return how many lists and objects are nested in each other."""
+    """Return the nesting depth of lists and objects."""
     levels, inside = 0, [value]
     while inside := [one for one in inside if isinstance(one, list | dict)]:
         levels += 1
@@ -334,11 +337,11 @@ def _describe_repeated_key(key: str) -> str:
 
 
 STRICT_DECODER = json.JSONDecoder(parse_constant=_raise_constant, object_pairs_hook=_check_keys)
-_scan: Any = vars(STRICT_DECODER)["scan_once"]  # what raw_decode calls
+_scan: Any = vars(STRICT_DECODER)["scan_once"]  # the function that raw_decode calls
 
 
 def strict_json(text: str) -> Any:
-    """Return the value of a JSON text inside of a row, as strictly read as the row; ValueError says what is wrong."""
+    """Parse JSON text inside a row as strictly as the row; raise ValueError if it is invalid."""
     try:
         value = STRICT_DECODER.decode(text.strip())
     except RecursionError as fault:

@@ -1,4 +1,4 @@
-"""How the values of a row are read: as text, or with the fault that stands in the way."""
+"""Read the values of a row, or raise an error that says what is wrong."""
 
 import json
 import math
@@ -16,7 +16,9 @@ PLAIN = frozenset((str, int, bool, type(None)))
 
 
 class RowError(Exception):
-    """What is wrong with a row, what stands there, and what to do; rows with the same fault are told together."""
+    """What is wrong with a row, what was found, and how to fix it; rows with the same fault are reported
+    together.
+    """
 
     def __init__(self, code: str, what: str, found: str, remedy: str) -> None:
         super().__init__(code, what, found, remedy)
@@ -25,7 +27,7 @@ class RowError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """What stands in a row in place of a value that could not be read; it stops the row if its format needs it."""
+    """Placeholder for a value that could not be read; it is an error if the row's format needs it."""
 
     code: str
     found: str
@@ -33,7 +35,7 @@ class Unreadable:
 
 
 def require_json(value: Value, fields: Iterable[str]) -> None:
-    """Raise RowError if one of these fields holds, at any depth, what is no value of JSON."""
+    """Raise RowError if one of these fields contains, at any depth, a value that JSON cannot represent."""
     for name in fields:
         found = value.get(name)
         if type(found) is not str and (fault := _not_json(found)):
@@ -47,7 +49,7 @@ def require_json(value: Value, fields: Iterable[str]) -> None:
 
 def _not_json(found: Any) -> Unreadable | None:
     unseen = [found]
-    for one in unseen:  # which grows by what stands inside
+    for one in unseen:  # grows by nested values
         kind = type(one)
         if kind in PLAIN:
             continue
@@ -68,12 +70,12 @@ def _not_json(found: Any) -> Unreadable | None:
 
 @dataclass(frozen=True)
 class Reading:
-    """How the values of rows are read: with `coerces`, numbers and booleans count as their text.
+    """Settings and counters for reading rows; with `coerces`, numbers and booleans are read as text.
 
-    A row `is_from_arrow` if Arrow gave it the keys of all rows, with nulls; with `learns_prompts`, prompts are learnt
-    like answers; `roles` says what roles of other names are. `unused` counts, over all rows, what stands inside of them
-    and is not read; `repairs` says what was left out of the row that is being read; `as_messages` counts by their field
-    the texts that were read as the messages whose JSON they are.
+    `is_from_arrow`: Arrow added the keys of all rows to each row, as nulls. `learns_prompts`: prompts are
+    supervised like answers. `roles`: additional role names. `unused` counts nested keys that are not read, over
+    all rows; `repairs` lists what was dropped from the current row; `as_messages` counts, by field, the texts
+    that were parsed as messages.
     """
 
     coerces: bool = False
@@ -85,11 +87,11 @@ class Reading:
     repairs: list[Message] = field(default_factory=list)
 
     def of_text(self) -> "Reading":
-        """Return how a JSON text inside of a row is read: Arrow gives no nulls to what stands in a text."""
+        """Return the settings for JSON text inside a row, where Arrow adds no nulls."""
         return replace(self, is_from_arrow=False) if self.is_from_arrow else self
 
     def take_repairs(self) -> tuple[Message, ...]:
-        """Return what was repaired in a row, each repair once, and begin the next row."""
+        """Return the distinct repairs of a row, and clear them for the next row."""
         if not self.repairs:
             return ()
         repairs = tuple(dict.fromkeys(self.repairs))
@@ -97,13 +99,13 @@ class Reading:
         return repairs
 
     def pass_over(self, value: Value, used: Collection[str], of: str) -> None:
-        """Count the keys of an object that hold something and mean nothing here."""
+        """Count the nonempty keys of an object that are not used."""
         for key, found in value.items():
             if key not in used and found not in NOTHING:
                 self.unused[f"{key!r} of {of}"] += 1
 
     def text(self, value: Value, field: str, *, of: str = "") -> str:
-        """Return a field's text; absent, null and NaN are empty, for the checks to judge."""
+        """Return a field's text; absent, null and NaN values are empty, and the checks decide about those."""
         found = value.get(field)
         if isinstance(found, str):
             return found
@@ -117,13 +119,15 @@ class Reading:
         raise RowError("data.not_text", what, json_kind(found), _remedy(found))
 
     def label(self, value: Value, field: str) -> str:
-        """Return a label's text; classes are often numbered, so that a whole number is one, and true and false are."""
+        """Return a label's text; whole numbers and booleans are accepted, because classes are often numbered."""
         text = label_text(value.get(field))
         return self.text(value, field) if text is None else text
 
 
 def label_text(found: Any) -> str | None:
-    """Return the text of a label that is a text, a whole number (1.0 is 1), true or false; None of anything else."""
+    """Return the text of a label that is a text, a whole number (1.0 is 1) or a boolean; None for anything
+    else.
+    """
     if isinstance(found, str):
         return found
     if isinstance(found, bool):
@@ -133,7 +137,7 @@ def label_text(found: Any) -> str | None:
 
 
 def _remedy(found: Any) -> str:
-    """Say how a value becomes text; quotation marks around a list of texts would teach brackets."""
+    """Return how to turn a value into text; quoting a list of texts would teach the model brackets."""
     if isinstance(found, list) and found and all(isinstance(one, str) for one in found):
         return (
             "Write one text. For a good and a bad answer, use 'chosen' and 'rejected'; for several good"
@@ -144,7 +148,7 @@ def _remedy(found: Any) -> str:
 
 
 def json_kind(value: Any) -> str:
-    """Say what a value is, as a person would."""
+    """Describe the type of a value for a message."""
     kinds = {
         dict: "an object",
         list: "a list",

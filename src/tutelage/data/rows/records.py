@@ -1,4 +1,4 @@
-"""What a source holds before it is known to be anything: records, each with its place."""
+"""Records: values of a source, with their places, before they are interpreted as rows."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -6,34 +6,34 @@ from typing import Any
 
 from tutelage.codes import Message
 
-# Where a row came from, which every format may say: its number in its first source; for a row that a model wrote, the
-# numbers of the rows that the model was shown, and the model's name.
+# Provenance fields allowed in every format: row number in the first source; for generated rows, the rows shown
+# to the model, and the model's name.
 SOURCE_ROW, MADE_FROM, MADE_BY = "source_row", "made_from", "made_by"
 
-NO_LIMIT = 2**63  # where a row may have any size
-LEFT_OUT = "left out"  # in place of the format of a row that the user's own function left out
+NO_LIMIT = 2**63  # for rows of any size
+LEFT_OUT = "left out"  # used as the format of a row that a user's function left out
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One value of a source: its 0-based row, and where it begins, as far as the kind of file tells that."""
+    """One value of a source: its row number from 0, and its position, as far as the file type provides it."""
 
     row: int
     line: int | None  # 1-based
     value: Any
     offset: int | None = None  # bytes before it in the file
-    size: int | None = None  # its own bytes
-    file: str | None = None  # where a source has several
-    is_from_arrow: bool = False  # Arrow gives every struct of a column the keys of all of them, with nulls
-    was_read: bool = True  # a row above data.max_row_bytes is not, and has no value
-    is_left_out: bool = False  # by a function of the user's own; it has no value then
+    size: int | None = None  # in bytes
+    file: str | None = None  # if a source has several files
+    is_from_arrow: bool = False  # Arrow gives every struct of a column all keys, with nulls
+    was_read: bool = True  # False for a row above data.max_row_bytes, which has no value
+    is_left_out: bool = False  # by a user's function; it then has no value
 
 
 @dataclass(frozen=True)
 class SourceReader:
-    """A source that can be read as often as is wanted, each time record by record from its beginning.
+    """A source that can be read any number of times, record by record.
 
-    However large it is, one record at a time is in memory; a fault in it is raised when reading comes to it.
+    Only one record at a time is in memory; faults are raised when reading reaches them.
     """
 
     name: str
@@ -45,7 +45,7 @@ class SourceReader:
 
 @dataclass(frozen=True)
 class Source:
-    """All records of one source, with what identifies its bytes and how they were read."""
+    """All records of a source, with the hash of its bytes and notes on how they were read."""
 
     name: str
     sha256: str

@@ -1,4 +1,4 @@
-"""A window on a text file: what of it is seen, where reading stands, and on which line and byte that is."""
+"""A window on a text file: the visible part, a cursor, and its line and byte position."""
 
 import codecs
 import re
@@ -13,31 +13,32 @@ WHITE_SPACE = re.compile(r"[ \t\r\n]*")
 
 
 def excerpt_of(text: str) -> str:
-    """Return the beginning of a text, as a message shows it."""
+    """Return the beginning of a text for a message."""
     return text[:EXCERPT_CHARACTERS].strip()
 
 
 def bytes_of(text: str, encoding: str) -> int:
-    """Return how many bytes a part of a text takes in an encoding, without its byte-order mark."""
+    """Return the size of a text in bytes in an encoding, without its byte-order mark."""
     return len(text.encode(encoding)) - len("".encode(encoding))
 
 
 def takes_ascii(encoding: str) -> bool:
-    """Tell whether an ASCII character takes one byte in an encoding, as in nearly all."""
+    """Return whether ASCII characters take one byte in an encoding, as in nearly all."""
     return bytes_of("a", encoding) == 1
 
 
 class TextWindow:
-    """The part of a text file that is seen, and a cursor in it; what stands before the cursor may be forgotten.
+    """The visible part of a text file and a cursor in it; text before the cursor may be dropped.
 
-    The file stands behind its byte-order mark, if it has one.
+    The file position is after the byte-order mark, if any.
     """
 
     def __init__(self, file: BinaryIO, name: str, encoding: str, block: int = BLOCK_BYTES) -> None:
         self.seen, self.at, self.is_whole = "", 0, False
         self.name, self.encoding, self.block = name, encoding, block
-        self._line, self._column = 1, 1  # of the first character that is seen
-        # Line and byte of a position that only rises: each row asks for both, and the text is gone over once.
+        self._line, self._column = 1, 1  # position of the first visible character
+        # Line and byte of a position that only increases, so that the text is scanned once although each row
+        # asks for both.
         self._measured, self._measured_line, self._measured_bytes = 0, 1, file.tell()
         self._file = file
         self._takes_ascii, self._mark = takes_ascii(encoding), len("".encode(encoding))
@@ -48,15 +49,15 @@ class TextWindow:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing stands at the cursor, as far as is seen."""
+        """Whether the cursor is at the end of the visible text."""
         return self.at >= len(self.seen)
 
     def next(self) -> str:
-        """Return the character at the cursor; nothing at the end."""
+        """Return the character at the cursor; "" at the end."""
         return self.seen[self.at : self.at + 1]
 
     def extend(self, at_least: int = 0) -> None:
-        """See more of the file; a byte that is not of the encoding is refused once all before it was seen."""
+        """Read more of the file; an invalid byte raises an error once all text before it has been read."""
         if self._fault is not None:
             raise self._fault
         block = self._file.read(max(self.block, at_least))
@@ -72,19 +73,19 @@ class TextWindow:
         self.is_whole = not block
 
     def skip_space(self, *, forgets: bool = True) -> str:
-        """Go to the next character that is no white space, seeing more where it must; return it."""
+        """Move to the next character that is not whitespace, reading more if necessary, and return it."""
         while True:
             found = WHITE_SPACE.match(self.seen, self.at)
-            assert found is not None  # it matches nothing as well
+            assert found is not None  # it also matches the empty string
             self.at = found.end()
             if self.at < len(self.seen) or self.is_whole:
                 return self.seen[self.at : self.at + 1]
             if forgets:
                 self.forget()
-            self.extend(0 if forgets else len(self.seen))  # doubling, so that the whole stays linear
+            self.extend(0 if forgets else len(self.seen))  # doubling, so that the total time stays linear
 
     def only_space_after(self, position: int) -> bool:
-        """Tell whether nothing else stands after a position; the cursor stays, and nothing is forgotten."""
+        """Return whether only whitespace follows a position; the cursor does not move, and no text is dropped."""
         while True:
             found = WHITE_SPACE.match(self.seen, position)
             assert found is not None  # as above
@@ -94,7 +95,7 @@ class TextWindow:
             self.extend(len(self.seen))
 
     def forget(self) -> None:
-        """Stop seeing what stands before the cursor, once that is worth it."""
+        """Drop the text before the cursor, if it is long enough to matter."""
         if self.at < self.block:
             return
         self.measure()
@@ -103,7 +104,7 @@ class TextWindow:
         self.at = self._measured = 0
 
     def measure(self) -> tuple[int, int]:
-        """Return the line of the cursor, and the bytes before it."""
+        """Return the line number at the cursor, and the number of bytes before it."""
         passed = self.seen[self._measured : self.at]
         self._measured_line += passed.count("\n")
         self._measured_bytes += (
@@ -115,7 +116,7 @@ class TextWindow:
         return self._measured_line, self._measured_bytes
 
     def place(self, position: int) -> tuple[int, int]:
-        """Return line and column of a position in what is seen."""
+        """Return line and column of a position in the visible text."""
         line_begin = self.seen.rfind("\n", 0, position) + 1
         column = position - line_begin + 1 if line_begin else self._column + position
         return self._line + self.seen.count("\n", 0, position), column

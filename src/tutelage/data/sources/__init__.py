@@ -1,1 +1,1 @@
-"""Where rows come from and go to: files of every kind, a folder, an address, the hub."""
+"""Sources of rows, and files to write them to: all file types, folders, URLs and the Hub."""

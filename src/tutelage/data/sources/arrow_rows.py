@@ -1,4 +1,6 @@
-"""Rows out of Arrow's batches: how large each is before it becomes objects, so that one too large never does."""
+"""Read rows from Arrow batches, measuring each row before it becomes Python objects, so that oversized ones
+never do.
+"""
 
 import json
 from collections.abc import Iterator
@@ -10,18 +12,19 @@ from tutelage.data.rows.records import Record
 from tutelage.data.sources.arrow_values import ReadRows
 from tutelage.errors import DataError
 
-HIGHEST_RATIO = 100  # what packing makes of ordinary text is far below
-RATIO_COUNTS_FROM = 10 * 2**20  # unpacked bytes; less does no harm, however well it was packed
-MOST_AT_ONCE = 2**24  # bytes of texts that are objects at the same time
+HIGHEST_RATIO = 100  # ordinary text never compresses this well
+RATIO_COUNTS_FROM = 10 * 2**20  # unpacked bytes; below this, any ratio is harmless
+MOST_AT_ONCE = 2**24  # bytes of text held as Python objects at once
 _JSON = json.JSONEncoder(ensure_ascii=False, default=str)
-EXPANDING = {"DELTA_BYTE_ARRAY"}  # each value is a beginning of the one before, and more
+EXPANDING = {"DELTA_BYTE_ARRAY"}  # encodings that store only the difference from the previous value
 
 
 def records_of(batch: Any, first_row: int, rows_of: ReadRows, *, max_row_bytes: int) -> Iterator[Record]:
-    """Yield the rows that `rows_of` makes of a record batch; one above `max_row_bytes` has its size and no value.
+    """Yield the rows that `rows_of` returns for a record batch; a row above `max_row_bytes` has a size but no
+    value.
 
-    The size of a row is that of its texts, which is known while they are still Arrow's, and, if those are within the
-    limit, that of the row as UTF-8 JSON.
+    The size of a row is that of its texts, known before conversion, or, if that is within the limit, its size
+    as UTF-8 JSON.
     """
     texts = text_bytes(batch)
     is_small = int(texts.sum()) <= MOST_AT_ONCE
@@ -39,18 +42,18 @@ def records_of(batch: Any, first_row: int, rows_of: ReadRows, *, max_row_bytes: 
 
 
 def json_bytes(value: Any) -> int:
-    """Return how many bytes a value takes as UTF-8 JSON; what JSON has no word for counts as its text."""
+    """Return the size of a value as UTF-8 JSON; values that JSON cannot represent count as their text."""
     text = _JSON.encode(value)
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
 def text_bytes(batch: Any) -> np.ndarray:
-    """Return the bytes of all texts in each row of a record batch: (rows,)."""
+    """Return the size of all texts in each row of a record batch: (rows,) bytes."""
     return sum((_bytes_of(column) for column in batch.columns), np.zeros(batch.num_rows, np.int64))
 
 
 def _bytes_of(array: Any) -> np.ndarray:
-    """Return the bytes of the texts in each value of an Arrow array, however deep they stand in it."""
+    """Return the size of the texts in each value of an Arrow array, at any depth."""
     import pyarrow  # noqa: PLC0415 - half a second that the other kinds need not wait for
     from pyarrow import compute, types  # noqa: PLC0415
 
@@ -74,7 +77,7 @@ def _bytes_of(array: Any) -> np.ndarray:
         lengths = found.to_numpy(zero_copy_only=False).astype(np.int64)
     else:
         lengths = np.zeros(len(array), np.int64)
-    if array.null_count:  # what stands behind a null counts nothing
+    if array.null_count:  # data behind a null does not count
         lengths = np.where(array.is_valid().to_numpy(zero_copy_only=False), lengths, 0)
     return lengths
 
@@ -100,13 +103,13 @@ def _bytes_in_dictionary(dictionary: Any, indices: Any) -> np.ndarray:
     is_large = types.is_large_string(dictionary.type) or types.is_large_binary(dictionary.type)
     if not is_large and not types.is_string(dictionary.type) and not types.is_binary(dictionary.type):
         return _bytes_of(dictionary)[places]
-    # Of the texts that stand in this batch alone: a dictionary is that of many batches.
+    # Measure only the texts used in this batch: a dictionary is shared by many batches.
     ends = np.frombuffer(dictionary.buffers()[1], np.int64 if is_large else np.int32)[dictionary.offset :]
     return ends[places + 1].astype(np.int64) - ends[places]
 
 
 def check_compression(metadata: Any, name: str, *, file_bytes: int, max_bytes: int) -> None:
-    """Stop before anything is unpacked where the footer of a Parquet file says that too much would come of it."""
+    """Raise DataError before unpacking if the footer of a Parquet file announces too much data."""
     groups = [metadata.row_group(place) for place in range(metadata.num_row_groups)]
     columns = [group.column(place) for group in groups for place in range(group.num_columns)]
     unpacked = sum(column.total_uncompressed_size for column in columns)
@@ -122,13 +125,13 @@ def check_compression(metadata: Any, name: str, *, file_bytes: int, max_bytes: i
         for group in groups
         for place, width in enumerate(widths)
     )
-    # A value has at least one byte as JSON; a run of equal ones takes none in the file.
+    # A value takes at least one byte as JSON; a run of equal values takes none in the file.
     if max(unpacked, values, metadata.num_rows) > max_bytes:
         raise too_large(name, max_bytes)
 
 
 def too_large(name: str, max_bytes: int) -> DataError:
-    """Return what is said of a file of which too much comes."""
+    """Return the error for a file that unpacks to too much data."""
     return DataError(
         "data.file_too_large",
         f"{name} unpacks to more than {max_bytes:,} bytes. Split it, or raise data.max_file_bytes.",
@@ -136,7 +139,7 @@ def too_large(name: str, max_bytes: int) -> DataError:
 
 
 def repeated_columns(metadata: Any) -> list[str]:
-    """Return the columns of texts of which a text is kept once in the file, and should be in memory."""
+    """Return the dictionary-encoded text columns, so that each distinct text is also stored once in memory."""
     return [
         metadata.row_group(0).column(place).path_in_schema
         for place in range(metadata.num_columns if metadata.num_row_groups else 0)
@@ -149,7 +152,7 @@ def repeated_columns(metadata: Any) -> list[str]:
 
 
 def rows_at_once(metadata: Any, most: int) -> int:
-    """Return how many rows may be unpacked together: one where a column's encoding lets few bytes become many."""
+    """Return how many rows may be unpacked together: one if a column's encoding can expand few bytes to many."""
     encodings: set[str] = {
         encoding
         for group in range(metadata.num_row_groups)

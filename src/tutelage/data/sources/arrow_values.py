@@ -1,8 +1,9 @@
-"""Columns of Arrow, from Parquet or the Hub, as rows of the values that JSON has.
+"""Convert Arrow columns, from Parquet or the Hub, to rows of JSON values.
 
-What is missing (null, NaN, NaT, the class -1) is None. Class numbers become the names in the file's metadata; dates,
-times, UUIDs and decimals with digits after the point become text. A value that cannot be read becomes `Unreadable`,
-and one that JSON has no place for stays as it is: both stop the row if a field of its format holds them.
+Missing values (null, NaN, NaT, class -1) become None. Class numbers become the names in the file's metadata;
+dates, times, UUIDs and decimals with a fraction become text. Values that cannot be read become `Unreadable`,
+and values that JSON cannot represent stay as they are: both are errors if a field of the row's format contains
+them.
 """
 
 import json
@@ -19,11 +20,11 @@ if TYPE_CHECKING:
 Convert = Callable[[Any], Any]
 ReadRows = Callable[["pyarrow.RecordBatch | pyarrow.Table"], list[dict[str, Any]]]
 
-NO_CLASS = -1  # what `datasets` writes for a row whose class is not known
+NO_CLASS = -1  # written by `datasets` if the class of a row is unknown
 
 
 def row_reader(schema: "pyarrow.Schema") -> ReadRows:
-    """Return what turns batches of a schema into rows."""
+    """Return a function that converts batches of a schema to rows."""
     features = _features(schema.metadata or {})
     converts = [_converter(field.type, features.get(field.name)) for field in schema]
 
@@ -40,7 +41,7 @@ def row_reader(schema: "pyarrow.Schema") -> ReadRows:
 
 
 def _features(metadata: Mapping[bytes, bytes]) -> Mapping[str, Any]:
-    """Return what `datasets` says of each column, nothing if the file is not one of its own."""
+    """Return the column features that `datasets` stored in the file, or {} if there are none."""
     try:
         features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
     except (ValueError, LookupError, TypeError):
@@ -80,7 +81,9 @@ def _converted(value: Any, convert: Convert) -> Any:
 
 
 def _converter(type: "pyarrow.DataType", feature: Any) -> Convert | None:
-    """Return what makes a value of JSON of one that is not null; None if it is one already, or can never be one."""
+    """Return a function that converts non-null values to JSON values; None if they need no conversion or allow
+    none.
+    """
     from pyarrow import types  # noqa: PLC0415 - as above
 
     if types.is_dictionary(type) or types.is_run_end_encoded(type):
@@ -89,7 +92,7 @@ def _converter(type: "pyarrow.DataType", feature: Any) -> Convert | None:
         return _struct_converter(type, feature)
     if types.is_map(type):
         return partial(_object, convert=_converter(type.item_type, None))
-    if hasattr(type, "value_field"):  # every kind of list
+    if hasattr(type, "value_field"):  # all kinds of lists
         convert = _converter(type.value_type, _feature_of_items(feature))
         return convert and partial(_list, convert=convert)
     names = _class_names(feature)
@@ -112,12 +115,12 @@ def _scalar_converter(type: "pyarrow.DataType") -> Convert | None:
 
 
 def _number(value: float, kind: type) -> float | None:
-    """Return a number with the digits that its own precision has: a float32 of 0.1 is 0.1, not 0.10000000149."""
+    """Return a float with the digits of its own precision: float32 0.1 becomes 0.1, not 0.10000000149."""
     return None if math.isnan(value) else float(str(kind(value)))
 
 
 def _iso(value: Any) -> str | None:
-    return value.isoformat() if value == value else None  # noqa: PLR0124 - pandas' NaT is missing
+    return value.isoformat() if value == value else None  # noqa: PLR0124 - true for pandas' NaT
 
 
 def _class_name(value: float, names: list[str]) -> str | Unreadable | None:
@@ -137,14 +140,14 @@ def _class_names(feature: Any) -> list[str] | None:
 
 
 def _feature_of_items(feature: Any) -> Any:
-    """Return what is said of the items of a list, which older versions of `datasets` wrote as a list of one."""
+    """Return the feature of list items; older versions of `datasets` stored it in a list of one."""
     if isinstance(feature, list):
         return feature[0] if feature else None
     return feature.get("feature") if isinstance(feature, dict) else None
 
 
 def _feature_of_field(feature: Any, name: str) -> Any:
-    """Return what is said of a field; `datasets` keeps a list of objects as an object of lists."""
+    """Return the feature of a struct field; `datasets` stores a list of objects as an object of lists."""
     if not isinstance(feature, dict):
         return None
     items = feature.get("feature") if feature.get("_type") == "Sequence" else None
@@ -166,7 +169,7 @@ def _list(value: Any, convert: Convert) -> list[Any]:
 
 
 def _object(pairs: list[tuple[Any, Any]], convert: Convert | None) -> Any:
-    """Return a map as an object, if its keys are texts that differ."""
+    """Return a map as an object if its keys are distinct texts."""
     found = {key: value if convert is None else _converted(value, convert) for key, value in pairs}
     if len(found) != len(pairs) or not all(isinstance(key, str) for key in found):
         return _not_json("a map whose keys are not distinct texts")

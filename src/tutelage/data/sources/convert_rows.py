@@ -1,4 +1,4 @@
-"""Conversations back into rows of any format; a row that a format has no place for is refused, never cut to fit."""
+"""Write conversations as rows of any format; a row that does not fit is rejected, never truncated."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from tutelage.data.sources.writing import source_row, with_row_numbers
 
 @dataclass(frozen=True)
 class Converted:
-    """The new rows; what the rows have that could not be converted; what was left behind, and how often."""
+    """The converted rows, the reasons for rows that do not fit, and counts of fields that were left out."""
 
     values: list[Row]
     unfit: dict[int, Message]
@@ -28,9 +28,10 @@ def convert_rows(
     *,
     chosen_only: bool = False,
 ) -> Converted:
-    """Return rows in another format, each with its number; a row that has that format stays as it is.
+    """Convert rows to another format, each with its number; rows that already have that format are unchanged.
 
-    Fields that no format reads go along. One that another format reads stays behind, where it would mean something.
+    Fields unknown to all formats are kept. Fields that another format reads are left out, because they would
+    have a meaning there.
     """
     read_by_some = fields_of(list(SCHEMAS)) - fields_of([])
     values: list[Row] = []
@@ -47,7 +48,7 @@ def convert_rows(
             continue
         own = fields_of([row.format], record.value)
         if not SCHEMAS[row.format].has_fields(record.value):
-            own |= {"output"}  # which holds both answers
+            own |= {"output"}  # holds both answers
         fields = (field for field in record.value if field in read_by_some - own)
         left_behind.update(f"field {field!r}" for field in fields)
         left_behind.update({f"key {what}": count for what, count in unused_keys(record, row.format).items()})
@@ -56,15 +57,16 @@ def convert_rows(
 
 
 def unread_fields(record: Record) -> Row:
-    """Return the fields of a row that are no part of any format, where it came from included."""
+    """Return the fields of a row that no format reads, including its provenance."""
     read = {SOURCE_ROW} | fields_of(list(SCHEMAS), record.value) - fields_of([])
     return {field: found for field, found in record.value.items() if field not in read}
 
 
 def to_format(row: Conversation, name: str, *, chosen_only: bool = False) -> Row:
-    """Return a conversation as a row of a format, or raise UnfitError.
+    """Return a conversation as a row of a format; raise UnfitError if it does not fit.
 
-    A preference row has a rejected answer even if that is one to another prompt; with `chosen_only` it stays behind.
+    A preference row counts as having a rejected answer even if that has another prompt; `chosen_only` leaves it
+    out.
     """
     has_rejected = row.format == "preference" or row.rejected is not None
     if has_rejected and name != "preference" and not chosen_only:

@@ -1,4 +1,4 @@
-"""The lines of a CSV file as `csv.reader` takes them, with the bytes of each row; of a row too large little is kept."""
+"""Feed the lines of a CSV file to `csv.reader` and measure each row; an oversized row is not held in memory."""
 
 import csv
 import io
@@ -10,17 +10,17 @@ from tutelage.data.rows.encodings import DecodedText
 from tutelage.data.rows.text_window import bytes_of, takes_ascii
 
 CHARACTERS_AT_ONCE = 2**16
-MOST_CELLS = 100_000  # of a row that is too large, beyond which they are not counted
+MOST_CELLS = 100_000  # cells counted in an oversized row
 INSIDE_QUOTES = re.compile(r'(?:[^"]++|"")*+')
-MARK = "\ufeff"  # a byte-order mark, where files were joined
+MARK = "\ufeff"  # a byte-order mark from concatenated files
 
 
 class CsvLines:
-    """Gives a `csv.reader` one line after the other, block by block, and knows the bytes of the row that it is in.
+    """Yields lines for a `csv.reader`, block by block, and tracks the size of the current row.
 
-    Whoever reads says where each row begins, by how many lines the reader has had then. A row above `max_row_bytes`
-    that does not end in its block reaches the reader as empty cells, as many as it has, so that it is as strictly read
-    as the others and never in memory as a whole.
+    The consumer calls `begin_row` with the number of lines the reader has consumed. If a row above
+    `max_row_bytes` does not end in its block, the reader gets empty cells instead, as many as the row has. So
+    it is parsed as strictly as other rows, but never held in memory as a whole.
     """
 
     def __init__(
@@ -34,27 +34,27 @@ class CsvLines:
         lines_before: int = 0,
     ) -> None:
         self.max_row_bytes = max_row_bytes
-        self.marks = 0  # byte-order marks that stood at the beginning of a line
+        self.marks = 0  # byte-order marks at the beginning of lines
         self._text, self._encoding, self._takes_ascii = text, encoding, takes_ascii(encoding)
         self._delimiter, self._quotes = delimiter, quotes
         self._skipped = lines_before
-        self._lines_more = lines_before  # of the file than the reader has had
-        self._begin = 0  # the lines that the reader had had when its row began
-        self._given, self._carried = 0, 0  # lines in earlier blocks, and the bytes of the row in them
-        self._wholes: list[int] = []  # bytes of each line of the block
-        self._contents: list[int] = []  # the same without line ends
+        self._lines_more = lines_before  # file lines that the reader did not see
+        self._begin = 0  # lines consumed when the current row began
+        self._given, self._carried = 0, 0  # lines in earlier blocks, and bytes of the current row in them
+        self._wholes: list[int] = []  # bytes of each line in the block
+        self._contents: list[int] = []  # the same without line endings
 
     def begin_row(self, had: int) -> int:
-        """Note that a row begins when the reader has had so many lines; return its line in the file, from 1."""
+        """Record that a row begins after `had` consumed lines; return its line number in the file, from 1."""
         self._begin = had
         return had + self._lines_more + 1
 
     def line(self, had: int) -> int:
-        """Return the line of the file that the reader has come to."""
+        """Return the line number in the file after `had` consumed lines."""
         return had + self._lines_more
 
     def row_bytes(self, had: int) -> int:
-        """Return the bytes of the row that ends when the reader has had so many lines, without its line end."""
+        """Return the size in bytes of the row that ends after `had` consumed lines, without its line ending."""
         last, first = had - self._given - 1, self._begin - self._given
         if first == last:
             return self._contents[last]
@@ -69,7 +69,7 @@ class CsvLines:
     def _blocks(self) -> Iterator[list[str]]:
         held, is_whole = "", False
         while not is_whole:
-            # Doubling, so that a long line is gone over a few times at most.
+            # Doubling, so that a long line is scanned only a few times.
             piece = self._text.read(max(CHARACTERS_AT_ONCE, len(held)))
             is_whole, seen = not piece, held + piece
             lines, held = _lines_of(seen, is_whole=is_whole)
@@ -77,7 +77,7 @@ class CsvLines:
                 self._skipped, lines = max(0, self._skipped - len(lines)), lines[self._skipped :]
             if lines:
                 yield self._measured(lines, seen)
-            # The reader has had all lines by now, and what it asks for is the line that is held.
+            # The reader has consumed all lines by now and is asking for the incomplete one.
             in_row = self._in_row()
             is_large = in_row > self.max_row_bytes or len(held) >= CHARACTERS_AT_ONCE
             if is_large and not is_whole and in_row + self._bytes_of(held) > self.max_row_bytes:
@@ -85,12 +85,12 @@ class CsvLines:
                 yield [line]
 
     def _in_row(self) -> int:
-        """Return the bytes of the row that is not at its end yet."""
+        """Return the bytes of the incomplete row so far."""
         first = self._begin - self._given
         return (self._carried if first < 0 else 0) + sum(self._wholes[max(first, 0) :])
 
     def _measured(self, lines: list[str], text: str) -> list[str]:
-        """Take in the sizes of a block of whole lines, and return it without the marks at its lines' beginnings."""
+        """Measure a block of complete lines; return it without byte-order marks at the beginning of lines."""
         self._carried, self._given = self._in_row(), self._given + len(self._wholes)
         if self._takes_ascii and text.isascii():
             self._wholes = list(map(len, lines))
@@ -110,8 +110,8 @@ class CsvLines:
         return lines
 
     def _passed_over(self, held: str) -> tuple[str, str]:
-        """Go to the end of the row that is held in part; return a line that ends it, and what was read beyond it."""
-        is_quoted = self._begin < self._given + len(self._wholes)  # for only so a row goes on in another line
+        """Skip to the end of the incomplete row; return a line that ends it, and the text after it."""
+        is_quoted = self._begin < self._given + len(self._wholes)  # or the row would end on its line
         cells = _Cells(self._delimiter, is_inside_quotes=is_quoted, quotes=self._quotes)
         whole, line_end, passed, rest = 0, 0, 0, held
         is_at_end, is_at_end_of_file = False, False
@@ -143,21 +143,21 @@ class CsvLines:
 
 
 def _lines_of(text: str, *, is_whole: bool) -> tuple[list[str], str]:
-    """Return the whole lines of a text with their ends, and what stands behind the last of them."""
+    """Split a text into its complete lines, with line endings, and the rest."""
     lines = list(io.StringIO(text, newline=""))
     if is_whole or not lines or lines[-1].endswith("\n"):
         return lines, ""
-    return lines, lines.pop()  # which may end with the first half of a line end
+    return lines, lines.pop()  # may end with the first half of a CRLF
 
 
 def _pieces_of(text: str, *, is_whole: bool) -> tuple[list[str], str]:
-    """Return the lines of a text, the last of which may go on, and what may be the first half of a line end."""
+    """Split a text into lines, the last of which may be incomplete, and a possible first half of a CRLF."""
     rest = "\r" if text.endswith("\r") and not is_whole else ""
     return list(io.StringIO(text[: len(text) - len(rest)], newline="")), rest
 
 
 class _Cells:
-    """Counts the cells of one row, which is passed over piece by piece, by the rules of a strict `csv.reader`."""
+    """Counts the cells of one row, skipped in pieces, by the rules of a strict `csv.reader`."""
 
     def __init__(self, delimiter: str, *, is_inside_quotes: bool, quotes: bool = True) -> None:
         self.delimiters = 0
@@ -168,7 +168,7 @@ class _Cells:
         self._is_at_begin, self._is_after_quote = not is_inside_quotes, False
 
     def pass_over(self, piece: str) -> bool:
-        """Pass over a piece; True at the end of the row, which is the end of a line and of its piece."""
+        """Skip a piece; return True if the row ends, which is at the end of a line and of the piece."""
         at = 0
         while at < len(piece):
             if self.is_inside_quotes:
@@ -193,5 +193,5 @@ class _Cells:
 
 def _end(pattern: re.Pattern[str], piece: str, at: int) -> int:
     found = pattern.match(piece, at)
-    assert found is not None  # each is asked for where it matches
+    assert found is not None  # only called where the pattern matches
     return found.end()

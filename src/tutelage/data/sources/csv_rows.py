@@ -1,4 +1,4 @@
-"""Rows from CSV files. Every cell is text, so that no column's type is guessed."""
+"""Read rows from CSV files. All cells are text; types are not guessed."""
 
 import csv
 from collections import Counter
@@ -12,8 +12,8 @@ from tutelage.data.rows.records import NO_LIMIT, Record
 from tutelage.data.sources.csv_lines import MARK, CsvLines
 from tutelage.errors import DataError
 
-LONGEST_CELL = 2**31 - 1  # csv's own limit is 131,072; data.max_row_bytes judges a row
-LONGEST_HEADER = 2**20  # bytes, unless a row may be longer
+LONGEST_CELL = 2**31 - 1  # csv's default is 131,072; data.max_row_bytes limits rows
+LONGEST_HEADER = 2**20  # bytes, unless rows may be longer
 LINES_NAMED = 5
 ADVICE = {
     True: "Fix that row, or quote cells that contain line breaks or delimiters. If quotation marks are plain"
@@ -33,10 +33,10 @@ def read_csv_rows(
     max_row_bytes: int = NO_LIMIT,
     tell: Callable[[Message], None] = lambda message: None,
 ) -> Iterator[Record]:
-    """Yield the rows of a CSV file below its header, as objects of texts, each with the line on which it begins.
+    """Yield the rows of a CSV file below its header as dicts of texts, each with its first line number.
 
-    A row above `max_row_bytes` has its size and no value. What was left out is told at the end: lines that repeat the
-    header, where files were joined, and columns without a name or a cell.
+    A row above `max_row_bytes` has a size but no value. At the end, `tell` is called with notes on what was
+    left out: repeated headers from concatenated files, and unnamed empty columns.
     """
     csv.field_size_limit(LONGEST_CELL)
     text = DecodedText(file, name, encoding)
@@ -68,7 +68,7 @@ def read_csv_rows(
         line = lines.begin_row(had)
         for cells in reader:
             had = reader.line_num
-            if cells:  # an empty line is no row
+            if cells:  # skip empty lines
                 size = lines.row_bytes(had)
                 if len(cells) != columns.width and not columns.fit(cells):
                     raise DataError(
@@ -101,19 +101,19 @@ def read_csv_rows(
 
 
 class _Columns:
-    """The names of the columns; those without one are left out as long as nothing stands in them."""
+    """The names of the columns; unnamed columns are left out unless they contain something."""
 
     def __init__(self, name: str) -> None:
         self.width = 0
         self.header: list[str] = []
-        self.repeated: list[int] = []  # lines that are the header once more
+        self.repeated: list[int] = []  # line numbers of repeated headers
         self.names: list[str] = []
-        self.unnamed: list[int] = []  # places of the columns without a name
+        self.unnamed: list[int] = []  # positions of the unnamed columns
         self._file = name
-        self._filled: set[int] = set()  # columns without a name that hold something
+        self._filled: set[int] = set()  # unnamed columns that contain something
 
     def take_header(self, cells: list[str]) -> None:
-        """Name the columns by the first line."""
+        """Take the column names from the first line."""
         self.header, self.width = cells, len(cells)
         self.names = [cell.strip().strip(MARK) or column_name(place + 1) for place, cell in enumerate(cells)]
         self.unnamed = [place for place, cell in enumerate(cells) if not cell.strip().strip(MARK)]
@@ -122,9 +122,9 @@ class _Columns:
         check_columns(self.names, self._file)
 
     def fit(self, cells: list[str]) -> bool:
-        """Take away empty cells behind the last column; tell whether the row is as wide as the others then.
+        """Remove empty cells after the last column, and return whether the row has the right width.
 
-        Without a header the first row says how many columns there are, which are named by their numbers.
+        Without a header, the first row determines the number of columns, which are named by their position.
         """
         if not self.names:
             self.width = len(cells)
@@ -134,14 +134,14 @@ class _Columns:
         return len(cells) == self.width
 
     def value(self, cells: list[str]) -> dict[str, str]:
-        """Return a row as an object, without the empty cells of columns that have no name."""
+        """Return a row as a dict, without the empty cells of unnamed columns."""
         self._filled.update(place for place in self.unnamed if cells[place].strip())
         left = {place for place in self.unnamed if not cells[place].strip()}
         pairs = enumerate(zip(self.names, cells, strict=True))
         return {name: cell for place, (name, cell) in pairs if place not in left}
 
     def messages(self, marks: int) -> Iterator[Message]:
-        """Say what was left out, byte-order marks at the beginning of lines among it, and what got a name."""
+        """Yield notes about skipped parts, including byte-order marks, and about columns named by position."""
         if marks:
             told = f"{marks:,} byte-order marks at the beginning of lines were skipped."
             yield Message("data.byte_order_mark", told)
@@ -164,7 +164,7 @@ class _Columns:
 
 
 def check_columns(columns: list[str], name: str) -> None:
-    """Stop where two columns have one name."""
+    """Raise DataError if two columns have the same name."""
     repeated = next((column for column, count in Counter(columns).items() if count > 1), None)
     if repeated is not None:
         raise DataError(

@@ -1,4 +1,4 @@
-"""One file of rows: what kind it is, which its first bytes decide, unpacked and read."""
+"""Recognize a file of rows from its first bytes, decompress it and read it."""
 
 import gzip
 import io
@@ -31,16 +31,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RowsFile:
-    """A file that was looked at: what kind it is, what has to be said of that, and how to read its records."""
+    """A recognized file: its kind, notes, and how to read its records."""
 
     kind: str
     notes: list[Message]
     records: Callable[[], Iterator[Record]]
-    is_text_table: bool  # whether its rows are cells, of nothing but text
+    is_text_table: bool  # whether all its cells are text
 
 
 def look_at_file(path: Path, settings: DataSettings) -> RowsFile:
-    """Tell from the first bytes of a file what kind it is, or stop and say what it is instead."""
+    """Recognize a file from its first bytes; raise DataError if it is not a file of rows."""
     with _opened(path, settings) as (file, is_packed):
         found, notes = _recognise(file, path, settings)
     return RowsFile(
@@ -58,7 +58,7 @@ def _records(path: Path, settings: DataSettings, read: ReadRows) -> Iterator[Rec
 
 @contextmanager
 def _opened(path: Path, settings: DataSettings) -> Iterator[tuple[BinaryIO, bool]]:
-    """Open a file for its bytes once they are unpacked, and tell whether they were packed."""
+    """Open a file for its decompressed bytes, and return whether it was compressed."""
     with path.open("rb") as packed, _gzip_faults(path):
         is_packed = packed.read(2) == b"\x1f\x8b"
         packed.seek(0)
@@ -70,7 +70,7 @@ def _opened(path: Path, settings: DataSettings) -> Iterator[tuple[BinaryIO, bool
 
 
 class _Bounded(io.RawIOBase):
-    """What comes out of a gzip file, up to a limit and no further, for a small file can hold any amount."""
+    """The decompressed bytes of a gzip file, limited in size, because a small file can expand to any amount."""
 
     def __init__(self, unpacked: gzip.GzipFile, path: Path, max_bytes: int) -> None:
         self._unpacked, self._path, self._max_bytes = unpacked, path, max_bytes

@@ -1,4 +1,4 @@
-"""Rows of a data set of the Hugging Face hub, or of a folder like one, through `datasets`."""
+"""Read data sets from the Hugging Face Hub, or a local folder like one, through `datasets`."""
 
 import hashlib
 import json
@@ -19,15 +19,15 @@ ROWS_AT_ONCE = 256
 def read_hub(name: str, *, split: str, max_row_bytes: int = NO_LIMIT) -> SourceReader:
     """Open one split of `hf:owner/name`, `hf:owner/name@revision` or `hf:./folder`.
 
-    A row above `max_row_bytes` has its size and no value; the size is measured as that of a row of Parquet.
+    A row above `max_row_bytes` has a size but no value; sizes are measured as for Parquet.
     """
-    import datasets  # noqa: PLC0415 - two seconds, and only for this kind of source
+    import datasets  # noqa: PLC0415 - takes two seconds, only for this kind of source
 
     place, _, revision = name.removeprefix(HUB_PREFIX).partition("@")
     datasets.disable_progress_bars()
     try:
         loaded = datasets.load_dataset(place, split=split, revision=revision or None)
-    except Exception as fault:  # `datasets` fails with anything from OSError to its own kinds
+    except Exception as fault:  # `datasets` raises anything from OSError to its own errors
         raise DataError(
             "data.hub_unavailable",
             f"Could not load the data set {place!r} from the Hub: {_one_line(fault)} Check its name, its"
@@ -36,14 +36,14 @@ def read_hub(name: str, *, split: str, max_row_bytes: int = NO_LIMIT) -> SourceR
 
     unpinned = f"No revision was given, so {place} may change. Pin it as {name}@<commit>."
     notes = [] if revision else [Message("data.hub_revision_not_pinned", unpinned)]
-    # The hash is that of rows of any size, so that it does not depend on data.max_row_bytes.
+    # Hash rows of any size, so that the hash does not depend on data.max_row_bytes.
     sha256 = _sha256(_records(loaded, NO_LIMIT))
     records = partial(_records, loaded, max_row_bytes)
     return SourceReader(name, sha256, records, notes, f"a data set ({split})")
 
 
 def _records(loaded: Any, max_row_bytes: int) -> Iterator[Record]:
-    # As Arrow has them: images and sound would be decoded, for which other packages are needed.
+    # Arrow format, because decoding images and audio would need other packages.
     rows_of, rows = row_reader(loaded.features.arrow_schema), 0
     for table in loaded.with_format("arrow").iter(batch_size=ROWS_AT_ONCE):
         for batch in table.to_batches():

@@ -1,4 +1,4 @@
-"""Where rows come from: files of several kinds, a folder of them, an address, the hub, or data known by a name."""
+"""Find sources of rows: files, folders, URLs, Hub data sets, and built-in data sets."""
 
 import hashlib
 import stat
@@ -28,14 +28,18 @@ NAMES_SHOWN = 5
 
 
 def read_source(name: str, *, cache: Path, settings: DataSettings = DataSettings()) -> Source:  # noqa: B008 - frozen
-    """Read every record of a source into memory; DataError as `find_source`, and where a record is at fault."""
+    """Read all records of a source into memory; raise DataError as `find_source` does, or if a record is
+    faulty.
+    """
     opened = find_source(name, cache=cache, settings=settings)
     return Source(opened.name, opened.sha256, list(opened.records()), opened.notes, opened.kind)
 
 
 def find_source(name: str, *, cache: Path, settings: DataSettings = DataSettings()) -> SourceReader:  # noqa: B008 - frozen
-    """Look at a source without reading its rows; DataError where there is none, or where its bytes are not the
-    expected ones."""
+    """Open a source without reading its rows.
+
+    Raise DataError if it does not exist or its hash is not the expected one.
+    """
     if name.startswith(HUB_PREFIX):
         source = read_hub(name, split=settings.hub_split, max_row_bytes=settings.max_row_bytes)
     else:
@@ -63,7 +67,7 @@ def _one_at_least(name: str, records: Callable[[], Iterator[Record]]) -> Iterato
 
 
 def locate_source(name: str, *, cache: Path, settings: DataSettings = DataSettings()) -> Path:  # noqa: B008 - frozen
-    """Return the file or folder that a source's name stands for, fetching what is elsewhere once."""
+    """Return the local file or folder of a source, downloading it once if it is remote."""
     if name == STARTER:
         return Path(str(resources.files("tutelage.data.starter") / "starter.json"))
     if name == INSTRUCTION_DATA:
@@ -89,7 +93,7 @@ def locate_source(name: str, *, cache: Path, settings: DataSettings = DataSettin
         )
     try:
         path = Path(name).expanduser()
-    except RuntimeError as fault:  # ~somebody who has no home here
+    except RuntimeError as fault:  # ~name of an unknown user
         raise DataError(
             "data.not_found",
             f"{name} does not exist: {str(fault).rstrip('.')}. Check the path.",
@@ -98,12 +102,12 @@ def locate_source(name: str, *, cache: Path, settings: DataSettings = DataSettin
 
 
 def locate_book_file(cache: Path) -> Path:
-    """Return where the book's file is kept once it was fetched."""
+    """Return the cache path of the book's file."""
     return cache / "data" / "instruction-data.json"
 
 
 def is_here(settings: DataSettings, *, cache: Path) -> bool:
-    """Tell whether a recipe's source can be read without a network."""
+    """Return whether a recipe's source can be read without network access."""
     if settings.source == INSTRUCTION_DATA:
         return locate_book_file(cache).exists()
     if is_address(settings.source):
@@ -113,12 +117,12 @@ def is_here(settings: DataSettings, *, cache: Path) -> bool:
 
 
 def is_address(name: str) -> bool:
-    """Tell whether a source's name is an address rather than a path."""
+    """Return whether the name of a source is a URL."""
     return "://" in name
 
 
 def is_path(name: str) -> bool:
-    """Tell whether a source's name is a path, rather than an address, a data set of the hub or data known by a name."""
+    """Return whether the name of a source is a path, not a URL, a Hub data set or a built-in name."""
     return not (name in (STARTER, INSTRUCTION_DATA) or is_address(name) or name.startswith(HUB_PREFIX))
 
 
@@ -128,7 +132,7 @@ def _find_file(name: str, path: Path, settings: DataSettings) -> SourceReader:
 
 
 def _find_folder(name: str, folder: Path, settings: DataSettings) -> SourceReader:
-    """Open the files of a folder in the order of their names, as one source."""
+    """Open the files of a folder, sorted by name, as one source."""
     found = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
     paths = [path for path in found if _has_known_suffix(path)]
     if not paths:
@@ -152,7 +156,7 @@ def _find_folder(name: str, folder: Path, settings: DataSettings) -> SourceReade
 
 
 def _records_of(files: Mapping[str, RowsFile]) -> Iterator[Record]:
-    """Yield the records of several files, numbered through all of them."""
+    """Yield the records of several files with continuous row numbers."""
     rows = count()
     for label, file in files.items():
         for record in file.records():
@@ -172,7 +176,7 @@ def _left_out(folder: Path, others: Sequence[Path]) -> list[Message]:
 
 
 def check_path(path: Path, settings: DataSettings) -> Path:
-    """Return a path at which a file or folder can be read, or stop and say why not."""
+    """Return a path that can be read; raise DataError if it cannot."""
     try:
         mode, size = path.stat().st_mode, path.stat().st_size
         if stat.S_ISREG(mode):
@@ -190,7 +194,7 @@ def check_path(path: Path, settings: DataSettings) -> Path:
     if stat.S_ISDIR(mode):
         return path
     if not stat.S_ISREG(mode):
-        # A pipe is waited for without an end, and a device may never stop.
+        # Opening a pipe can block forever, and a device may never end.
         raise DataError(
             "data.not_a_regular_file",
             f"{path} is not a regular file. Save its content to a file and give that.",

@@ -1,4 +1,4 @@
-"""Rows from Parquet files, and rows to Parquet and CSV files."""
+"""Read Parquet files, and write Parquet and CSV files."""
 
 import csv
 import io
@@ -22,19 +22,19 @@ from tutelage.errors import DataError
 from tutelage.text.characters import is_unseen
 
 ROWS_AT_ONCE = 256
-# Their full-width forms too, which a spreadsheet of East Asia takes for the same.
+# Includes the full-width forms, which East Asian spreadsheets treat the same.
 FORMULA_BEGINNINGS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
-DRIVES_CELL = ("\t", "\r")  # at its beginning, which parts cells where the text is pasted or read again
+DRIVES_CELL = ("\t", "\r")  # at the beginning; separates cells when the text is pasted or parsed again
 NUMBER = re.compile(r"[-+]?[\d., \u00a0\u202f]*\d(?:[eE][-+]?\d+)?[ \u00a0\u202f]?%?")
 
 
 def read_parquet_rows(
     file: BinaryIO, name: str, *, max_bytes: int, max_row_bytes: int = NO_LIMIT
 ) -> Iterator[Record]:
-    """Yield the rows of a Parquet file as objects; a row above `max_row_bytes` has its size and no value.
+    """Yield the rows of a Parquet file as dicts; a row above `max_row_bytes` has a size but no value.
 
-    What the footer says is judged before anything is unpacked. A text that the file holds once and many rows share is
-    in memory once, until a row of it becomes an object.
+    The footer is checked before anything is unpacked. A dictionary-encoded text shared by many rows is in
+    memory once, until its rows become objects.
     """
     import pyarrow  # noqa: PLC0415 - half a second that the other kinds need not wait for
     from pyarrow import parquet  # noqa: PLC0415
@@ -62,7 +62,9 @@ def read_parquet_rows(
 
 
 def csv_bytes(rows: Sequence[Mapping[str, Any]], *, delimiter: str) -> bytes:
-    """Return rows as UTF-8 CSV with a header; a cell that is no text holds its JSON, and null is an empty cell."""
+    """Return rows as UTF-8 CSV with a header; cells that are not text are written as JSON, and null as an empty
+    cell.
+    """
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, _columns(rows), restval="", delimiter=delimiter)
     writer.writeheader()
@@ -71,14 +73,14 @@ def csv_bytes(rows: Sequence[Mapping[str, Any]], *, delimiter: str) -> bytes:
 
 
 def would_run(cell: str) -> bool:
-    """Tell whether a spreadsheet would take a cell for a formula; a number with its sign is none."""
+    """Return whether a spreadsheet would run a cell as a formula; signed numbers are not formulas."""
     seen = "".join(dropwhile(lambda one: one.isspace() or is_unseen(one), cell))
     begins = seen.startswith(FORMULA_BEGINNINGS) or cell.startswith(DRIVES_CELL)
     return begins and not NUMBER.fullmatch(cell.strip(" "))
 
 
 def cells_that_would_run(rows: Sequence[Mapping[str, Any]]) -> list[tuple[int, str]]:
-    """Return the place of the row and the column of each text that a spreadsheet would run."""
+    """Return (row index, column) of each text that a spreadsheet would run."""
     return [
         (place, column)
         for place, row in enumerate(rows)
@@ -88,12 +90,12 @@ def cells_that_would_run(rows: Sequence[Mapping[str, Any]]) -> list[tuple[int, s
 
 
 def safe_cell(cell: str) -> str:
-    """Return a cell that a spreadsheet shows and does not run, behind an apostrophe where that is needed."""
+    """Return a cell that a spreadsheet does not run, with an apostrophe in front if necessary."""
     return f"'{cell}" if would_run(cell) else cell
 
 
 def parquet_bytes(rows: Sequence[Mapping[str, Any]]) -> bytes:
-    """Return rows as a Parquet file; ValueError or TypeError where a column has no one type."""
+    """Return rows as a Parquet file; raise ValueError or TypeError if a column has mixed types."""
     import pyarrow  # noqa: PLC0415 - as above
     from pyarrow import parquet  # noqa: PLC0415
 
@@ -101,7 +103,7 @@ def parquet_bytes(rows: Sequence[Mapping[str, Any]]) -> bytes:
         table = pyarrow.table({column: [row.get(column) for row in rows] for column in _columns(rows)})
         packed = pyarrow.BufferOutputStream()
         parquet.write_table(table, packed)
-    except pyarrow.ArrowException as fault:  # some of its kinds are no ValueError
+    except pyarrow.ArrowException as fault:  # not all Arrow errors are ValueErrors
         raise ValueError(str(fault).strip().split("\n")[0]) from fault
     return packed.getvalue().to_pybytes()
 

@@ -1,4 +1,4 @@
-"""Rows into one file: JSON, JSON lines, CSV or Parquet, also gzipped, as the ending of its name says."""
+"""Write rows to a JSON, JSON lines, CSV or Parquet file, optionally gzipped, depending on the extension."""
 
 import gzip
 import io
@@ -23,7 +23,7 @@ PLAIN_OR_TURNS = (
     "completion",
     "chosen",
     "rejected",
-)  # fields that hold a text in some rows, turns in others
+)  # a text in some rows, a list of messages in others
 
 
 def file_of_rows(
@@ -31,10 +31,10 @@ def file_of_rows(
     rows: Sequence[Row],
     settings: DataSettings = DataSettings(),  # noqa: B008 - frozen
 ) -> bytes:
-    """Return the bytes of a file of rows; DataError where that kind of file cannot hold them.
+    """Return the bytes of a file of rows; raise DataError if its format cannot hold them.
 
-    The rows of a table are read again with `settings`, for a table gives every row every column, and every column one
-    type: what would then be another row is not written.
+    Tables are read back with `settings` and compared, because a table gives every row all columns, and each
+    column one type. Rows that would change are not written.
     """
     format = _format_of(path)
     if not rows:
@@ -49,27 +49,27 @@ def file_of_rows(
         _require_same_conversations(
             path, list(format.read_back(io.BytesIO(content), str(path))), rows, settings
         )
-    # Without a time in it, the same rows make the same bytes.
+    # No timestamp, so that equal rows give equal bytes.
     return gzip.compress(content, mtime=0) if path.name.lower().endswith(".gz") else content
 
 
 def is_text_table(path: Path) -> bool:
-    """Tell whether a name says a table of texts, as CSV is."""
+    """Return whether the extension denotes a table of text cells, such as CSV."""
     return _format_of(path).is_text_table
 
 
 def require_known_extension(path: Path) -> None:
-    """Stop before any work when the ending of a name says no kind of file."""
+    """Raise DataError, before any work, if the extension is unknown."""
     _format_of(path)
 
 
 def with_row_numbers(records: Sequence[Record]) -> list[Row]:
-    """Return the values of records, each with the number that it had in its first source as `source_row`."""
+    """Return the values of records, each with `source_row`, its number in the first source."""
     return [{SOURCE_ROW: source_row(record), **_others(record)} for record in records]
 
 
 def source_row(record: Record) -> int:
-    """Return the number that a row had in its first source: the one that it carries, or its place here."""
+    """Return a row's number in its first source: the one stored in it, or its position here."""
     carried = record.value.get(SOURCE_ROW)
     if carried is None:
         return record.row
@@ -89,12 +89,12 @@ def _others(record: Record) -> Row:
     others = {key: value for key, value in record.value.items() if key != SOURCE_ROW}
     if not record.is_from_arrow:
         return others
-    # Another kind of file would make nulls that were written of those that Arrow added.
+    # Other file types would not distinguish nulls added by Arrow from written ones.
     return {key: _calls_as_read(value) for key, value in others.items()}
 
 
 def _calls_as_read(value: Any) -> Any:
-    """Return a value with the arguments of the tool calls in its messages as they are read; all else as it stands."""
+    """Return a value with the null arguments of its tool calls removed, and everything else unchanged."""
     if isinstance(value, list):
         return [_calls_as_read(inner) for inner in value]
     if not isinstance(value, dict):
@@ -136,10 +136,10 @@ def _encoded(path: Path, format: FileFormat, rows: Sequence[Row]) -> bytes:
 
 
 def _require_messages_kept(path: Path, rows: Sequence[Row]) -> None:
-    """Stop where a list of turns would come back as a text.
+    """Raise DataError if a list of messages would be read back as text.
 
-    A cell of 'messages' can hold nothing but turns, so that their JSON is read again. A prompt or an answer may well be
-    a text that begins with a bracket, and stays one unless it certainly is the JSON of messages.
+    JSON in a cell of 'messages' is always parsed, because it cannot be anything else. A prompt or an answer can
+    be a text that begins with a bracket, so it is only parsed if it is certainly a list of messages.
     """
     for number, row in enumerate(rows):
         for field in PLAIN_OR_TURNS:
@@ -157,7 +157,7 @@ def _require_messages_kept(path: Path, rows: Sequence[Row]) -> None:
 def _require_same_conversations(
     path: Path, again: Sequence[Record], rows: Sequence[Row], settings: DataSettings
 ) -> None:
-    """Stop where what was written would be read as other conversations."""
+    """Raise DataError if the written rows would be read as different conversations."""
     meant = _conversations([Record(number, None, row) for number, row in enumerate(rows)], path, settings)
     try:
         found = _conversations(again, path, settings)

@@ -1,1 +1,1 @@
-"""The bundled starter data set; tools/starter writes it."""
+"""The bundled starter data set, written by tools/starter."""

@@ -1,1 +1,1 @@
-"""Rows that a language model writes: new ones, and better ones."""
+"""Generate and improve rows with a language model."""

@@ -1,4 +1,4 @@
-"""A language model that is asked many things for a data set: no question is put twice, and their number is bounded."""
+"""Ask a language model with a cache, so that no question is asked twice."""
 
 import hashlib
 import json
@@ -17,10 +17,10 @@ Messages = list[dict[str, str]]
 
 
 class RememberingModel:
-    """Asks a model, or gives the reply that it gave to the same question before, from a file of the cache.
+    """Asks a model, or returns the cached reply to the same question.
 
-    That makes a long work resumable: after an interruption the same command asks only what was not answered yet, and
-    the model is not even opened where nothing is new. `asked` and `remembered` count.
+    This makes long jobs resumable: after an interruption, the same command only asks the remaining questions,
+    and the model is not loaded if there are none. `asked` and `remembered` count new and cached replies.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class RememberingModel:
         max_tokens: int,
     ) -> None:
         parts = parse_model_name(name)
-        self.name = f"{parts.kind}:{parts.model}"  # without its place, which is nobody else's business
+        self.name = f"{parts.kind}:{parts.model}"  # without its location, which may be private
         self.asked = self.remembered = 0
         self._fingerprint = fingerprint_of(name)
         self._open = load_model
@@ -42,7 +42,7 @@ class RememberingModel:
         self._temperature, self._max_tokens = temperature, max_tokens
 
     def ask(self, messages: Messages, *, seed: int, json_schema: dict[str, Any]) -> str:
-        """Return the text of the reply; LanguageModelError where there is none."""
+        """Return the text of the reply; raise LanguageModelError if there is none."""
         path = self._path(messages, seed, json_schema)
         reply = _reply_in(path)
         if reply is not None:
@@ -65,7 +65,7 @@ class RememberingModel:
                 else ""
             )
             raise LanguageModelError(fault.code, f"{fault}{told}") from fault
-        reply = reply.encode("utf-8", "replace").decode()  # half of a surrogate pair goes into no file
+        reply = reply.encode("utf-8", "replace").decode()  # lone surrogates cannot be written as UTF-8
         write_json(path, {"model": self.name, "messages": messages, "reply": reply})
         self.asked += 1
         return reply
@@ -76,14 +76,14 @@ class RememberingModel:
 
 
 def fingerprint_of(name: str) -> str:
-    """Return what tells a model from others: its name, or for a file its bytes."""
+    """Return what identifies a model: its name, or the hash of its file."""
     parts = parse_model_name(name)
     path = Path(parts.place).expanduser()
     return file_sha256(path) if parts.kind == "gguf" and path.is_file() else name
 
 
 def _reply_in(path: Path) -> str | None:
-    """Return the reply that a file of the cache holds; one that cannot be read is asked for again."""
+    """Return the cached reply, or None if the file is missing or unreadable."""
     try:
         reply = json.loads(path.read_text(encoding="utf-8"))["reply"]
     except (OSError, ValueError, LookupError, TypeError):
@@ -92,7 +92,7 @@ def _reply_in(path: Path) -> str | None:
 
 
 def texts_of(reply: str, *fields: str) -> dict[str, str] | None:
-    """Return some texts of a reply that is one JSON object, or None where it is not, or lacks one of them."""
+    """Return text fields of a reply that is a JSON object; None if it is not, or lacks one."""
     try:
         value = json.loads(unwrapped(reply))
     except (ValueError, RecursionError):
@@ -101,14 +101,14 @@ def texts_of(reply: str, *fields: str) -> dict[str, str] | None:
 
 
 def texts_in(value: Any, *fields: str) -> dict[str, str] | None:
-    """Return some fields of an object, or None where one is missing or no text."""
+    """Return text fields of an object; None if one is missing or not text."""
     if not isinstance(value, dict) or not all(isinstance(value.get(field), str) for field in fields):
         return None
     return {field: value[field].strip() for field in fields}
 
 
 def object_schema(*fields: str) -> dict[str, Any]:
-    """Return the JSON schema of an object that has these texts and nothing else."""
+    """Return the JSON schema of an object with exactly these text fields."""
     return {
         "type": "object",
         "properties": {field: {"type": "string"} for field in fields},

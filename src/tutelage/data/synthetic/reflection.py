@@ -1,6 +1,7 @@
-"""Instructions or answers that a model writes anew after it has said what is lacking in them.
+"""Let a model critique and rewrite instructions or answers.
 
-After "Reflection-Tuning" (Li and others, arXiv 2310.11716): the model first judges by named points, then rewrites.
+Based on "Reflection-Tuning" (Li and others, arXiv 2310.11716): the model first judges by given criteria, then
+rewrites.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ from tutelage.data.synthetic.cached_model import Messages, RememberingModel, obj
 
 ImprovedField = Literal["response", "instruction"]
 
-# The fields of a reply, the reflection first: what is said before the text is written can still change it.
+# Fields of a reply; the reflection comes first, so that it can influence the rewritten text.
 FIELDS: dict[ImprovedField, tuple[str, ...]] = {
     "response": ("reflection", "output"),
     "instruction": ("reflection", "instruction", "input", "output"),
@@ -37,7 +38,7 @@ OPENINGS = {"system": "System text", "user": "Question", "assistant": "Answer", 
 
 @dataclass(frozen=True)
 class ImprovedRow:
-    """A row after its improvement; `unchanged` says why it is still the old one."""
+    """A row after improvement; `unchanged` says why it was not changed."""
 
     row: Conversation
     unchanged: Message | None = None
@@ -52,9 +53,9 @@ def improve(
     seed: int,
     progress: Callable[[int], None] = lambda done: None,
 ) -> list[ImprovedRow]:
-    """Rewrite a part of every row; one that cannot be asked about, or has no usable reply, stays as it is.
+    """Rewrite a part of every row; rows that are unsuitable or get no usable reply stay unchanged.
 
-    A new instruction that is like another row's is not taken either.
+    A new instruction that is a near-duplicate of another row's is rejected.
     """
     improved: list[ImprovedRow] = []
     questions = 0
@@ -75,7 +76,7 @@ def improve(
 
 
 def why_not(row: Conversation, part: ImprovedField) -> Message | None:
-    """Say why a row cannot be asked about; None where it can."""
+    """Return the reason why a row cannot be improved, or None."""
     if row.is_plain_text or not row.messages:
         return Message("synthetic.not_improvable", "it has no prompt")
     if row.is_labelled:
@@ -86,7 +87,7 @@ def why_not(row: Conversation, part: ImprovedField) -> Message | None:
     if part == "instruction" and [turn.role for turn in row.messages] != ["user", "assistant"]:
         return Message("synthetic.not_improvable", "it is more than one question and its answer")
     try:
-        to_format(row, row.format)  # in which the new row is written
+        to_format(row, row.format)  # the new row is written in the same format
     except UnfitError as fault:
         told = f"its format {row.format} cannot hold {fault.reason.text}"
         return Message("synthetic.not_improvable", told)
@@ -94,7 +95,7 @@ def why_not(row: Conversation, part: ImprovedField) -> Message | None:
 
 
 def question(row: Conversation, part: ImprovedField) -> Messages:
-    """Return what the model is asked, in one message, which every chat template can show."""
+    """Return the request as a single message, which every chat template supports."""
     talk = "\n\n".join(f"[{OPENINGS[turn.role]}]\n{_words(turn)}" for turn in row.messages)
     return [
         {
@@ -138,7 +139,7 @@ def _prompts_of(rows: Sequence[Conversation]) -> LikePrompts:
 
 
 def _unless_repeated(new: ImprovedRow, old: Conversation, place: int, known: LikePrompts) -> ImprovedRow:
-    """Return the old row where the new one is like another; the new one may be like what it was made from."""
+    """Return the old row if the new one is a near-duplicate of any other row but the old one."""
     if new.unchanged is None:
         prompt = normalised_prompt(new.row)
         if known.is_like_any(prompt, besides=place):

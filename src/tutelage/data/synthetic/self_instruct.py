@@ -1,7 +1,8 @@
-"""New rows from a few: a model is shown some and asked for others, and what it only repeats is not taken.
+"""Generate new rows from a few seed rows, rejecting near-duplicates.
 
-After "Self-Instruct" (Wang and others, arXiv 2212.10560): examples from the seeds and from what was made of them, and a
-filter against likeness. Likeness is that of near_duplicates.py, where the paper has ROUGE-L.
+Based on "Self-Instruct" (Wang and others, arXiv 2212.10560): examples come from the seeds and from generated
+rows, and similar rows are filtered out. Similarity is measured as in near_duplicates.py, where the paper uses
+ROUGE-L.
 """
 
 import hashlib
@@ -20,12 +21,12 @@ from tutelage.llm.reply_texts import unwrapped
 
 FIELDS = ("instruction", "input", "output")
 EXAMPLES_SHOWN = 4
-OF_THEM_MADE = 1  # as soon as there are any
+OF_THEM_MADE = 1  # once there are generated rows
 
 
 @dataclass(frozen=True)
 class GeneratedRow:
-    """A new row, and the numbers of the seed rows that the model was shown for it."""
+    """A new row, and the numbers of the seed rows that the model was shown."""
 
     row: Conversation
     made_from: tuple[int, ...]
@@ -33,7 +34,7 @@ class GeneratedRow:
 
 @dataclass(frozen=True)
 class SelfInstructResult:
-    """The rows that were taken, why others were not, and how many questions were put."""
+    """The accepted rows, counts of rejected ones by reason, and the number of requests."""
 
     rows: list[GeneratedRow]
     refused: dict[str, int]
@@ -50,7 +51,7 @@ def self_instruct_rows(
     seed: int,
     progress: Callable[[int], None] = lambda taken: None,
 ) -> SelfInstructResult:
-    """Ask for new rows until there are so many, or so many questions were put; a pure function of the replies."""
+    """Request new rows until there are `rows`, or `max_requests` were made; a pure function of the replies."""
     known = LikePrompts()
     for one in seeds:
         known.add(normalised_prompt(one))
@@ -81,7 +82,7 @@ def self_instruct_rows(
 
 
 def question(shown: Sequence[Conversation], rows: int) -> Messages:
-    """Return what the model is asked, in one message, which every chat template can show."""
+    """Return the request as a single message, which every chat template supports."""
     examples = "\n".join(json.dumps(_alpaca(one), ensure_ascii=False) for one in shown)
     return [
         {
@@ -103,7 +104,7 @@ def schema(rows: int) -> dict[str, Any]:
 
 
 def _draw(rows: Sequence[Conversation], count: int, seed: int, place: int) -> list[Conversation]:
-    """Draw what a question shows, by a hash of the seed, the place of the question and the row."""
+    """Draw examples by a hash of the seed, the number of the request and the row."""
 
     def lot(row: Conversation) -> bytes:
         return hashlib.sha256(f"{seed} {place} {row.row}".encode()).digest()
@@ -117,7 +118,7 @@ def _alpaca(row: Conversation) -> dict[str, str]:
 
 
 def _candidates(reply: str) -> list[dict[str, str] | None]:
-    """Return the rows of a reply; None for one that is none, and for a reply that is no JSON."""
+    """Return the rows of a reply; None for each invalid row, and [None] for an invalid reply."""
     try:
         value = json.loads(unwrapped(reply))
     except (ValueError, RecursionError):
@@ -127,7 +128,7 @@ def _candidates(reply: str) -> list[dict[str, str] | None]:
 
 
 def _fault(row: Conversation | None, known: LikePrompts) -> str | None:
-    """Say why a row is not taken."""
+    """Return the reason for rejecting a row, or None."""
     if row is None:
         return "not a readable row"
     (checked,) = check_rows([row])

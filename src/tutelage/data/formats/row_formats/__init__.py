@@ -1,4 +1,4 @@
-"""The formats of rows, a module for each with its one record, `FORMAT`.
+"""Row formats: one module each, with a record named `FORMAT`.
 
 To add one, write its module and name it in `config/extensions.py`.
 """

@@ -1,4 +1,4 @@
-"""An instruction, with an input beside it, and its output; earlier exchanges as `history`."""
+"""An instruction with an optional input, and its output; earlier exchanges are in `history`."""
 
 from collections.abc import Sequence
 

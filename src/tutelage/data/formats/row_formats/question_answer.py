@@ -1,4 +1,4 @@
-"""A question and its answer, and a context."""
+"""A question and its answer, with an optional context."""
 
 from tutelage.data.formats.messages import system_message
 from tutelage.data.formats.schemas import Row, Schema

@@ -1,4 +1,4 @@
-"""ShareGPT's list of turns, each with `from` and `value`."""
+"""ShareGPT's list of messages, each with `from` and `value`."""
 
 from tutelage.data.formats.messages import read_messages, with_system_field
 from tutelage.data.formats.schemas import Row, Schema

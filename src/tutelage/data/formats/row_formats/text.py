@@ -1,4 +1,4 @@
-"""Plain text, which nothing asks for."""
+"""Plain text without a prompt."""
 
 from tutelage.data.formats.schemas import Row, Schema
 from tutelage.data.formats.written_rows import UnfitError

@@ -1,6 +1,6 @@
-"""The kinds of files that rows come from and go to, a module for each with its one record, `FORMAT`.
+"""File formats for reading and writing rows: one module each, with a record named `FORMAT`.
 
-To add one, write its module and name it in `config/extensions.py` by the ending of its files.
+To add one, write its module and add it to `config/extensions.py` under its file extension.
 """
 
 import codecs
@@ -21,63 +21,63 @@ HEAD_BYTES = 2**16
 MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
 Row = dict[str, Any]
-# From the file, which stands at its beginning, behind a byte-order mark, to its records.
+# Takes a file positioned after its byte-order mark, and yields its records.
 ReadRows = Callable[[BinaryIO], Iterator[Record]]
 
 
 @dataclass(frozen=True)
 class Head:
-    """The beginning of a file that is open, `content`, by which its format is recognised.
+    """The first bytes of an open file, by which its format is recognized.
 
-    What has to be said of the file goes into `notes`, by its reader as well.
+    Notes about the file are collected in `notes`, also by its reader.
     """
 
     path: Path
-    file: BinaryIO  # stands behind the content
+    file: BinaryIO  # positioned after `content`
     content: bytes
     settings: DataSettings
     notes: list[Message] = field(default_factory=list)
 
     @property
     def is_whole(self) -> bool:
-        """Tell whether that is the whole file."""
+        """Whether `content` is the whole file."""
         return len(self.content) < HEAD_BYTES
 
     @property
     def ending(self) -> str:
-        """Return the ending of its name, without that of gzip."""
+        """File extension, without .gz."""
         return ending_of(self.path)
 
     @cached_property
     def mark(self) -> bytes:
-        """Return the byte-order mark with which it begins, or nothing."""
+        """The byte-order mark at the beginning, or b""."""
         return next((mark for mark in MARKS if self.content.startswith(mark)), b"")
 
     @cached_property
     def encoding(self) -> str:
-        """Return its encoding as a text: that of the mark, or else the one that is set."""
+        """Text encoding: from the byte-order mark, or else from the settings."""
         return MARKS.get(self.mark) or _chosen(self.settings.encoding)
 
     @cached_property
     def begin(self) -> str:
-        """Return the text, whatever its bytes, from the first character that is no space."""
+        """The decoded text, starting at the first character that is not whitespace."""
         return self.content[len(self.mark) :].decode(self.encoding, "replace").lstrip()
 
     @cached_property
     def text(self) -> str:
-        """Return the text as it stands, without a character that may be cut off at its end."""
+        """The decoded text, without a character that is cut off at its end."""
         decoder = codecs.getincrementaldecoder(self.encoding)("replace")
         return decoder.decode(self.content[len(self.mark) :], final=self.is_whole)
 
     def add_note(self, message: Message) -> None:
-        """Add to the notes, once however often the same file is read."""
+        """Add a note, unless it was already added by an earlier read."""
         if message not in self.notes:
             self.notes.append(message)
 
 
 @dataclass(frozen=True)
 class Recognised:
-    """What a file is called, and how to read it; `is_text_table` says that its cells are nothing but text."""
+    """A recognized file: its kind and how to read it; `is_text_table` means that all its cells are text."""
 
     kind: str
     read: ReadRows
@@ -86,11 +86,12 @@ class Recognised:
 
 @dataclass(frozen=True)
 class FileFormat:
-    """How files of one kind are recognised and written.
+    """How files of one format are recognized and written.
 
-    A file is what its bytes say: all formats are asked, those that are not text first, then the one that its ending
-    names. `write` raises ValueError or TypeError where the rows do not fit. With `read_back`, what was written is read
-    again before it is published, for it may hold the rows as others. In a text table a spreadsheet would run formulas.
+    The content decides: binary formats are tried first, then the one matching the extension, then the others.
+    `write` raises ValueError or TypeError if the rows do not fit. With `read_back`, written rows are read again
+    before they are published, because the format may change them. In a text table, a spreadsheet would run
+    formulas.
     """
 
     recognise: Callable[[Head], Recognised | None]
@@ -102,23 +103,23 @@ class FileFormat:
 
 @cache
 def load_format(ending: str) -> FileFormat:
-    """Return the format of files with an ending."""
+    """Return the format of files with an extension."""
     return import_module(FILE_FORMATS[ending]).FORMAT
 
 
 def recognise_binary(head: Head) -> Recognised | None:
-    """Return what a file that is not text is; None where no format knows it."""
+    """Recognize a binary file, or return None."""
     return _first([format for format in map(load_format, FILE_FORMATS) if not format.is_text], head)
 
 
 def recognise_text(head: Head) -> Recognised | None:
-    """Return what a file of text is; None where no format knows it."""
+    """Recognize a text file, or return None."""
     own_first = sorted(FILE_FORMATS, key=lambda ending: ending != head.ending)
     return _first([format for format in map(load_format, own_first) if format.is_text], head)
 
 
 def ending_of(path: Path) -> str:
-    """Return the ending of a name, which says what kind of file it is, without that of gzip."""
+    """Return the lowercase extension of a file name, without .gz."""
     return Path(path.name.lower().removesuffix(".gz")).suffix
 
 

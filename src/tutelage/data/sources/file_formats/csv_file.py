@@ -1,4 +1,4 @@
-"""CSV: a header, and a row of cells on each line, which are nothing but text."""
+"""CSV: a header and one row of text cells per line."""
 
 from functools import partial
 
@@ -9,7 +9,9 @@ from tutelage.data.sources.tables import csv_bytes
 
 
 def recognise_csv(head: Head) -> Recognised | None:
-    """Take a text whose lines have the same number of cells, whatever parts them, if it does not begin as JSON."""
+    """Recognize text that does not look like JSON and whose lines have equal numbers of cells, with any
+    delimiter.
+    """
     if head.begin[:1] in ("[", "{", ""):
         return None
     settings = head.settings
@@ -31,7 +33,7 @@ def recognise_csv(head: Head) -> Recognised | None:
 
 
 def format_of_cells(delimiter: str) -> FileFormat:
-    """Return the format of files whose cells a delimiter parts; any of them is recognised by what it holds."""
+    """Return the format of files with this delimiter; any delimiter is recognized when reading."""
     return FileFormat(
         recognise_csv,
         partial(csv_bytes, delimiter=delimiter),

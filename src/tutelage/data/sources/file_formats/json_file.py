@@ -9,7 +9,7 @@ from tutelage.data.sources.file_formats import FileFormat, Head, Recognised, Row
 
 
 def recognise_json(head: Head) -> Recognised | None:
-    """Take what begins as JSON does, whether it is a list or lines, which its reader tells apart."""
+    """Recognize text that begins like JSON; the reader distinguishes lists from lines."""
     if head.begin[:1] not in ("[", "{", ""):
         return None
     read = partial(
@@ -27,11 +27,11 @@ def json_bytes(row: Row) -> bytes:
     try:
         return json.dumps(row, ensure_ascii=False, allow_nan=False).encode()
     except UnicodeEncodeError:
-        return json.dumps(row, allow_nan=False).encode()  # half of a surrogate pair has its escape
+        return json.dumps(row, allow_nan=False).encode()  # escapes lone surrogates
 
 
 def _write(rows: Sequence[Row]) -> bytes:
-    """Write a list with a row on each line, so that a message can name the line."""
+    """Write a list with one row per line, so that error messages can name the line."""
     return b"[\n" + b",\n".join(map(json_bytes, rows)) + b"\n]\n"
 
 

@@ -1,4 +1,4 @@
-"""JSON lines: a row on each."""
+"""JSON lines: one row per line."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Parquet: columns, each of one type, packed."""
+"""Parquet: compressed, typed columns."""
 
 import shutil
 import tempfile
@@ -14,7 +14,7 @@ MAGIC = b"PAR1"
 
 
 def recognise_parquet(head: Head) -> Recognised | None:
-    """Take what begins as every Parquet file does."""
+    """Recognize a Parquet file by its first bytes."""
     if not head.content.startswith(MAGIC):
         return None
     read = partial(
@@ -27,7 +27,7 @@ def recognise_parquet(head: Head) -> Recognised | None:
 
 
 def _rows_from_end(read: ReadRows, file: BinaryIO) -> Iterator[Record]:
-    """Read Parquet, which is read from its end: what comes out of gzip is kept on the disk meanwhile."""
+    """Read Parquet, which needs random access: gzipped data goes through a temporary file."""
     if file.seekable():
         yield from read(file)
         return

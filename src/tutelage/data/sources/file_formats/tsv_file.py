@@ -1,4 +1,4 @@
-"""CSV's like with tabs."""
+"""TSV: CSV with tabs."""
 
 from tutelage.data.sources.file_formats.csv_file import format_of_cells
 
