@@ -143,7 +143,7 @@ CASES = [
     (9, among(talk(("user", "a"), ("assistant", "b"), ("user", " "), ("assistant", "d"))), "dropped", 0),
     (9, among({"text": ""}), "dropped", 0),
     (9, among({"text": "a", "label": None}), "dropped", 0),
-    # 10 exact repeats: the first is kept
+    # 10 exact duplicates: the first is kept
     (10, among(GOOD, GOOD), "dropped", 1),
     (10, lines(GOOD, *OTHERS, GOOD), "dropped", 61),
     (10, among(good(output="a\nb"), good(output="a\r\nb")), "dropped", 1),
@@ -181,7 +181,7 @@ CASES = [
     (19, among(good(output="one\r\ntwo")), "repaired", 0),
     (19, among(good(input="one\r\ntwo\r\n")), "repaired", 0),
     (19, among(good(output="cafe\u0301")), "kept", 0),
-    # 20 control tokens spelled out stay text
+    # 20 control tokens in text stay text
     *[(20, among(good(output=f"say {token} now")), "kept", 0) for token in CONTROLS],
     # 21 headings of a style
     (21, among(good(output="### Response:\nx")), "kept", 0),
@@ -204,7 +204,7 @@ CASES = [
     # 25 few rows
     (25, lines(GOOD), "kept", None),
     (25, lines(GOOD, good(instruction="Name a tree.")), "kept", None),
-    # 26 little variety
+    # 26 low variety
     (26, lines(*[GOOD] * 50, *OTHERS[:20]), "kept", None),
     (26, lines(*[{**row, "output": "Yes."} for row in OTHERS]), "kept", None),
     # 29 a page in place of the data

@@ -34,10 +34,10 @@ def left_out(values=VALUES, tokens=None, **criteria):
 
 
 def test_a_rule_leaves_out_what_the_check_tells_of_and_says_so():
-    assert left_out(without_rules=(10,)) == {6: ("filter.rule", "rule 10, exact repeats")}
+    assert left_out(without_rules=(10,)) == {6: ("filter.rule", "rule 10, exact duplicates")}
     assert left_out(without_rules=(9, 28)) == {
-        4: ("filter.rule", "rule 28, likely secrets"),
-        5: ("filter.rule", "rule 9, empty"),
+        4: ("filter.rule", "rule 28, possible secrets"),
+        5: ("filter.rule", "rule 9, empty texts"),
     }
     assert set(left_out(without_rules=(11,))) == {2}
     assert set(left_out(only_rules=(20, 28))) == set(range(8)) - {4, 7}

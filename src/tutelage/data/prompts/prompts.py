@@ -2,8 +2,7 @@
 
 A prompt is a list of pieces: text, which can never become a control token, and control tokens, which only a
 template can add. The prompt and each answer are encoded separately and their ids concatenated. So it is known
-by construction which ids are supervised, and the ids before an answer do not depend on whether the answer
-follows.
+which ids are supervised, and the ids before an answer are the same whether the answer follows or not.
 """
 
 from collections import deque
@@ -118,9 +117,7 @@ class PromptRenderer:
     def _encoded(
         self, conversations: Iterable[Conversation]
     ) -> Iterator[tuple[Conversation, list[PromptedAnswer], list[EncodedAnswer]]]:
-        """Yield the layout and encoded answers of each conversation; the next batch is encoded in the
-        background.
-        """
+        """Yield each conversation with its layout and encoded answers, encoding the next batch in the background."""
         with ThreadPoolExecutor(max_workers=1) as ahead:
             waiting: deque[_Batch] = deque()
             numbers, ids = PartNumbers(), list[bytes]()
@@ -226,9 +223,7 @@ def make_renderer(tokenizer: Any, style: PromptStyle) -> PromptRenderer:
 def _worded(
     wording: PromptTemplate, conversation: Conversation
 ) -> list[tuple[list[Piece], ChatMessage, bool]]:
-    """Return for each assistant message the template pieces before it, the message, and whether it is the
-    first.
-    """
+    """Return for each assistant message the pieces before it, the message, and whether it is the first."""
     turns = without_blank_system(conversation.messages)
     places = [-1, *(place for place, turn in enumerate(turns) if turn.role == "assistant")]
     return [
@@ -238,9 +233,7 @@ def _worded(
 
 
 def _before_plain_text(tokenizer: Any, end: int) -> Control:
-    """Return the begin-of-text token, or else the end of turn as in pretraining: the first token needs one
-    before it.
-    """
+    """Return the token before a plain text: begin of text, or else the end of turn as in pretraining."""
     return Control(
         tokenizer.bos_token if adds_begin_of_text(tokenizer) else tokenizer.convert_ids_to_tokens(end)
     )

@@ -1,8 +1,6 @@
-"""Strict reader for JSON and JSON lines that reads row by row through a window, and knows the place of each
-row.
+"""Read JSON and JSON lines strictly, row by row through a window, tracking the position of each row.
 
-Strict means that it guesses nothing: no NaN, repeated keys, trailing commas or bytes that are invalid in the
-encoding.
+Strict means that it guesses nothing: no NaN, repeated keys, trailing commas or bytes invalid in the encoding.
 """
 
 import json
@@ -18,8 +16,7 @@ from tutelage.data.rows.records import NO_LIMIT, Record
 from tutelage.data.rows.text_window import BLOCK_BYTES, EXCERPT_CHARACTERS, TextWindow, excerpt_of
 from tutelage.errors import DataError
 
-# A value cut by the end of the window fails at its end, or at most this far from it, inside an escape or
-# literal.
+# A value cut by the end of the window fails at most this far before it, inside an escape or a literal.
 LONGEST_CUT_TOKEN = 16
 MOST_LEVELS = 64  # nested lists and objects in one row
 MOST_DIGITS = 4_300  # of a number, as in Python
