@@ -1,1 +1,1 @@
-"""What texts may hold: unseen characters, keys, near names, and users' patterns under a time limit."""
+"""Text utilities: invisible characters, secrets, similar names, and user patterns with a time limit."""

@@ -1,10 +1,11 @@
-"""Which characters show nothing of their own, or change how others are shown: no text may hide or act with them."""
+"""Detect characters that are invisible or change how others are displayed."""
 
 import unicodedata
 
-# Controls, format characters (bidi overrides, zero-width, tags), surrogates, private, unassigned, separators.
+# Controls, format characters (bidi overrides, zero-width, tags), surrogates, private use, unassigned,
+# separators.
 UNSEEN_CATEGORIES = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-# Letters and marks that show nothing: fillers, joiners and variation selectors beyond those of emoji.
+# Invisible letters and marks: fillers, joiners, and variation selectors other than those for emoji.
 UNSEEN_CHARACTERS = {
     0x034F,
     0x115F,
@@ -19,7 +20,7 @@ UNSEEN_CHARACTERS = {
 
 
 def is_unseen(character: str) -> bool:
-    """Tell whether a character leaves no mark of its own; line breaks and tabs are plain layout."""
+    """Return whether a character is invisible; line breaks and tabs count as layout."""
     if character in "\n\t":
         return False
     return unicodedata.category(character) in UNSEEN_CATEGORIES or ord(character) in UNSEEN_CHARACTERS

@@ -1,4 +1,4 @@
-"""Keys and passwords that stand where they should not: how they are recognised, and struck out of what is repeated."""
+"""Detect keys and passwords in names and addresses, and redact them from messages."""
 
 import os
 import re
@@ -12,14 +12,14 @@ KEY_IN_NAME = (
     f" environment variable {KEY_VARIABLE}, and replace it if others could have seen it."
 )
 
-# How the keys of known services begin; what follows is too long for a word of a model's name.
+# Prefixes of the keys of known services, followed by more characters than a word in a model's name has.
 _OF_A_SERVICE = re.compile(
     r"(?<![A-Za-z0-9])(?:[spr]k[-_][\w-]{8,}|(?:gsk_|hf_|xai-|pplx-|fw_|r8_|csk-|gh[pos]_|dapi)[A-Za-z0-9]{16,}"
     r"|(?:nvapi-|glpat-|github_pat_|AIza)[\w-]{16,}|AKIA[A-Z0-9]{12,}|eyJ[\w-]{8,}\.[\w.-]+)"
     r"|\b[Bb]earer\s+\S+"
     r"|(?i:\b\w*(?:api_?key|secret|token|password))\s*=\s*\S+"
 )
-# Letters and digits without a break: keys in hex or base 64, unless a word of a name stands in them.
+# Unbroken letters and digits: hex or base64 keys, unless they contain a word of a name.
 _RUN = re.compile(r"(?<![A-Za-z0-9+])[A-Za-z0-9+]{32,}={0,2}")
 _HEX = re.compile(r"(?=.*[0-9])[0-9a-fA-F]+")
 _WORD = re.compile("[a-z]{7}")
@@ -27,7 +27,7 @@ _DIGEST = re.compile(r"(?i)sha256[:-][0-9a-f]{64}")
 
 
 def secret_in_name(name: str) -> Literal["key", "address"] | None:
-    """Tell whether the name of a language model has a key in it, or an address with more than host and path."""
+    """Return "key" if a model name contains a key, or "address" if its URL has more than host and path."""
     kind, _, rest = name.partition(":")
     if kind == "gguf":
         return "key" if holds_key_of_a_service(rest) else None
@@ -38,17 +38,17 @@ def secret_in_name(name: str) -> Literal["key", "address"] | None:
 
 
 def holds_key(text: str) -> bool:
-    """Tell whether a text that should be a name or an address holds something that looks like a key."""
+    """Return whether a name or an address contains something that looks like a key."""
     return without_keys(text) != text
 
 
 def holds_key_of_a_service(text: str) -> bool:
-    """Tell the same of a path, in which a long run of letters and digits may be a hash."""
+    """Return the same for a path, where a long run of letters and digits may be a hash."""
     return without_known_keys(text) != text
 
 
 def without_keys(text: str) -> str:
-    """Return the text with all struck out that looks like a key, and the user's own key, whatever it looks like."""
+    """Redact everything in a text that looks like a key, and the user's own key in any form."""
     text = without_known_keys(text)
     digests = [match.span() for match in _DIGEST.finditer(text)]
 
@@ -62,23 +62,24 @@ def without_keys(text: str) -> str:
 
 
 def without_known_keys(text: str) -> str:
-    """Return the text without keys that are known by how they begin, and without the user's own key."""
+    """Redact keys with known prefixes, and the user's own key."""
     return _OF_A_SERVICE.sub(STRUCK, without_own_key(text))
 
 
 def without_own_key(text: str) -> str:
-    """Return a text from outside without the user's own key.
+    """Redact the user's own key from external text.
 
-    A short one is a placeholder that servers on this machine are given, such as "ollama", and no secret.
+    A short key is a placeholder for a local server, such as "ollama", and not secret.
     """
     own = own_key()
     return text.replace(own, STRUCK) if own and len(own) >= SHORTEST_KEY else text
 
 
 def without_secrets(address: str) -> str:
-    """Return an address, or what was meant as one, without user, password, query, fragment and keys.
+    """Redact user, password, query, fragment and keys from a URL, or what was meant as one.
 
-    A password may hold any character. So all before the last @ goes, and all of it if a query may have begun.
+    A password can contain any character. So everything before the last @ is removed, and also the rest if a
+    query may have begun.
     """
     scheme, slashes, rest = address.partition("//") if "//" in address else ("", "", address)
     if "@" in scheme:
@@ -93,5 +94,5 @@ def without_secrets(address: str) -> str:
 
 
 def own_key() -> str | None:
-    """Return the key in the environment, without the line break that a file may have left at its end."""
+    """Return the key in the environment, without surrounding whitespace such as the line break of a file."""
     return os.environ.get(KEY_VARIABLE, "").strip() or None

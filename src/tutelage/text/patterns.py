@@ -1,4 +1,4 @@
-"""Users' regular expressions, which run under a time limit: one like (a+)+$ may take longer than anybody waits."""
+"""Run users' regular expressions with a time limit: patterns like (a+)+$ can take practically forever."""
 
 import re
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from typing import Any
 import regex
 
 SEARCH_SECONDS = 1.0
-# What stands for itself in `re` and means something to `regex`: a brace that is no repetition, a bracket in a set.
+# Literal in `re` but special in `regex`: a brace that is no repetition, and a bracket inside a set.
 _LITERAL_BRACE = re.compile(r"\{(?!\d*,?\d*\})")
 _PARTS = re.compile(r"\\N\{[^}]*\}|\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|[^\\\[]+|.", re.DOTALL)
 
 
 class PatternTimeoutError(Exception):
-    """A search took longer than `SEARCH_SECONDS`."""
+    """Raised if a search takes longer than `SEARCH_SECONDS`."""
 
     def __init__(self, pattern: str) -> None:
         super().__init__(f"the regular expression {pattern!r} searched for more than {SEARCH_SECONDS:g} s")
@@ -23,17 +23,17 @@ class PatternTimeoutError(Exception):
 
 @dataclass(frozen=True)
 class BoundedPattern:
-    """A user's pattern, compiled to be searched for under a time limit."""
+    """A user's pattern, compiled for searches with a time limit."""
 
     pattern: str
     compiled: Any
 
     def search(self, text: str) -> bool:
-        """Tell whether the pattern is found in a text; PatternTimeoutError where that takes too long."""
+        """Return whether the pattern occurs in a text; raise PatternTimeoutError if that takes too long."""
         return self._is_found(self.compiled.search, text)
 
     def fullmatch(self, text: str) -> bool:
-        """Tell whether the pattern matches a text from end to end; PatternTimeoutError likewise."""
+        """Return whether the pattern matches a whole text; raise PatternTimeoutError if that takes too long."""
         return self._is_found(self.compiled.fullmatch, text)
 
     def _is_found(self, find: Any, text: str) -> bool:
@@ -45,7 +45,7 @@ class BoundedPattern:
 
 @lru_cache(maxsize=256)
 def compile_pattern(pattern: str) -> BoundedPattern:
-    """Compile a pattern of the syntax of `re`, or raise re.error; it runs in `regex`, which can be stopped."""
+    """Compile a pattern in `re` syntax to run in `regex`, which has timeouts; raise re.error if it is invalid."""
     try:
         re.compile(pattern)
         compiled = regex.compile("".join(map(_as_in_re, _PARTS.findall(pattern))), regex.V0)
