@@ -1,1 +1,1 @@
-"""The machine and its operating system: devices, memory, signals, files and processes, downloads."""
+"""The machine and its operating system: devices, memory, signals, files, processes and downloads."""

@@ -1,7 +1,7 @@
-"""What this machine does fastest, measured once and kept: how many threads, and the type of the matrix products.
+"""Measure once, and cache, what is fastest on this machine: the number of threads and the compute dtype.
 
-While other work runs one thread can look faster than two, and so it would stay for every run to come: what is measured
-then is not kept, and no core is given up for it.
+While other programs run, one thread can look faster than two, and a cached result would affect all later runs.
+So a result measured under load is not cached, and does not reduce the number of threads.
 """
 
 import json
@@ -19,41 +19,41 @@ from tutelage.system.storage import write_atomically
 
 FILE = "machine.json"
 MEASURED_SECONDS = 2.0
-# Of the processor time that all threads could have, so much is got where nothing else runs.
+# Share of the possible CPU time that the threads get if nothing else is running.
 QUIET_SHARE = 0.8
-# About a layer of a small model, over the tokens of a micro-batch.
+# About a layer of a small model, for the tokens of a micro-batch.
 TOKENS, HIDDEN, INNER = 256, 576, 1536
 PROBE_SIZE = 32
 
 
 @dataclass(frozen=True)
 class Autotuned:
-    """The fastest way to run a small model on this machine's processor."""
+    """The fastest way to run a small model on this CPU."""
 
     threads: int
     dtype: str  # float32 or bfloat16
 
 
 def autotune(cache: Path) -> Autotuned:
-    """Return what was measured on this machine, or measure it now, for two seconds, and keep it in `cache`."""
+    """Return the cached measurement for this machine, or measure for two seconds and store it in `cache`."""
     path, key = cache / FILE, _key()
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
         if kept["measured_for"] == key:
             return Autotuned(int(kept["threads"]), str(kept["dtype"]))
     except (OSError, ValueError, KeyError, TypeError):
-        pass  # it was never measured, or by another version
+        pass  # never measured, or by another version
     found, is_fair = measure()
     if is_fair:
-        with suppress(TutelageError):  # a cache that cannot be written costs two seconds the next time
+        with suppress(TutelageError):  # an unwritable cache costs two seconds next time
             text = json.dumps({"measured_for": key, **asdict(found)}, ensure_ascii=False, indent=2)
             write_atomically(path, f"{text}\n".encode())
     return found
 
 
 def measure() -> tuple[Autotuned, bool]:
-    """Time a layer forward and backward in every way; return the fastest, and whether it would be so on another day."""
-    import torch  # noqa: PLC0415 - a dry run starts without it
+    """Time a layer with each option; return the fastest, and whether the machine was idle enough."""
+    import torch  # noqa: PLC0415 - a dry run does not need it
 
     most = torch.get_num_threads()
     ways = [(threads, dtype) for threads in _thread_counts(most) for dtype in ("float32", "bfloat16")]
@@ -67,20 +67,20 @@ def measure() -> tuple[Autotuned, bool]:
 
 
 def _thread_counts(most: int) -> list[int]:
-    """Return all threads, and half of them: two that share a core can be slower than one. The user's word counts."""
+    """Return all threads and half of them: hyperthreads can be slower. OMP_NUM_THREADS takes precedence."""
     return [most] if "OMP_NUM_THREADS" in os.environ else sorted({most, max(1, most // 2)}, reverse=True)
 
 
 @dataclass(frozen=True)
 class _Timed:
-    """The shortest time of a layer, and the share that it got of the processor time its threads could have had."""
+    """The shortest time of a layer, and the share of the possible CPU time that it used."""
 
     seconds: float
     share: float
 
 
 def _time(threads: int, dtype_name: str, *, budget: float) -> _Timed:
-    """Time a layer for so many seconds; all times but the shortest show what else the machine was doing."""
+    """Time a layer repeatedly for `budget` seconds; the shortest time is least affected by other load."""
     import torch  # noqa: PLC0415
 
     torch.set_num_threads(threads)
@@ -104,7 +104,7 @@ def _key() -> dict[str, object]:
 
     return {
         "processor": processor_name(),
-        "instructions": torch.backends.cpu.get_cpu_capability(),  # fewer than it has, where a variable says so
+        "instructions": torch.backends.cpu.get_cpu_capability(),  # an environment variable can restrict it
         "bfloat16_products": has_bfloat16_products(),
         "cores": core_count(),
         "torch": torch.__version__,
@@ -114,9 +114,9 @@ def _key() -> dict[str, object]:
 
 @cache
 def has_bfloat16_products() -> bool:
-    """Tell whether the CPU's kernel for bfloat16 products with a packed weight runs here, by running it once.
+    """Return whether the CPU kernel for bfloat16 products with a packed weight works here, by running it once.
 
-    Where it does not, torch emulates such products, which takes many times as long as in float32.
+    Otherwise torch emulates such products, which is many times slower than float32.
     """
     import torch  # noqa: PLC0415
 
@@ -126,13 +126,13 @@ def has_bfloat16_products() -> bool:
     try:
         packed = torch.ops.mkldnn._reorder_linear_weight(weight, PROBE_SIZE)
         product = torch.ops.mkldnn._linear_pointwise(x, packed, None, "none", [], "")
-    except RuntimeError:  # what each build says where an instruction set is missing
+    except RuntimeError:  # raised by every build if the instruction set is missing
         return False
     return bool((product == PROBE_SIZE).all())
 
 
 def core_count() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -1,6 +1,6 @@
-"""Processes that this one begins and that have to end with it, however it ends.
+"""Child processes that must not outlive this one.
 
-Run by its name, this file is such a process: it runs a script of another package.
+Run by name, this module is such a process, and runs a script of another package.
 """
 
 import os
@@ -16,15 +16,15 @@ from tutelage.system.platforms import is_child_of
 from tutelage.system.system_errors import is_memory_message
 
 SECONDS_BETWEEN_LOOKS = 0.5
-KILLED = -9  # the code of a process that Linux ended, most often because the memory was short
+KILLED = -9  # exit code of a process that Linux killed, usually for lack of memory
 
 
 def end_with_parent(parent: int, scratch: Path | None = None) -> None:
-    """End this process, and clear its folder away, once its `parent` is gone: nobody reads what it finds."""
+    """End this process and remove its folder once `parent` is gone, as nobody will read its results."""
     has_parent = is_child_of(parent)
 
     def poll() -> None:
-        while has_parent():  # which it may not have even now, if that was killed meanwhile
+        while has_parent():  # the parent may already be gone
             time.sleep(SECONDS_BETWEEN_LOOKS)
         if scratch is not None:
             shutil.rmtree(scratch, ignore_errors=True)
@@ -34,12 +34,12 @@ def end_with_parent(parent: int, scratch: Path | None = None) -> None:
 
 
 def script_command(script: Path) -> list[str]:
-    """Return the words, to which its own are added, that run a script in a process that ends with this one."""
+    """Return a command, to be extended with arguments, that runs a script in such a child process."""
     return [sys.executable, "-P", "-m", __name__, str(os.getpid()), str(script)]
 
 
 def raise_if_out_of_memory(code: int, said: str) -> None:
-    """Stop where the process of an export ended for want of memory, which says nothing about what it was asked."""
+    """Raise MemoryExhaustedError if the process that verified an export ran out of memory."""
     if code == KILLED or is_memory_message(said):
         raise MemoryExhaustedError(
             "device.out_of_memory",

@@ -1,4 +1,4 @@
-"""How to install what only some commands need: by the packages' own names, since Tutelage itself is on no index."""
+"""Build commands that install optional dependencies by package name, since Tutelage is not on an index."""
 
 import re
 import shlex
@@ -10,11 +10,11 @@ OF_EXTRA = re.compile(r"""^(?P<requirement>[^;]+?)\s*;\s*extra\s*==\s*['"](?P<ex
 
 
 def install_command(extra: str) -> str:
-    """Return the command that installs the packages of an extra beside this Python, however Tutelage was installed."""
+    """Return the command that installs the packages of an extra for this Python interpreter."""
     found = map(OF_EXTRA.match, metadata.requires("tutelage") or ())
     packages = [one["requirement"] for one in found if one and one["extra"] == extra]
     assert packages, f"pyproject.toml has an extra {extra}"
     python = shlex.quote(sys.executable)
-    # An environment that uv made has no pip of its own.
+    # Environments created by uv have no pip.
     installer = f"{python} -m pip install" if find_spec("pip") else f"uv pip install --python {python}"
     return " ".join([installer, *map(shlex.quote, packages)])

@@ -1,4 +1,4 @@
-"""Files from elsewhere: where they are kept, how one is fetched, and how its bytes are recognised."""
+"""Download files, choose where to keep them, and verify them by hash."""
 
 import hashlib
 import ipaddress
@@ -20,26 +20,26 @@ from tutelage.system.storage import file_sha256, write_atomically
 
 TIMEOUT_SECONDS = 60
 MAX_REDIRECTS = 3
-# As the parameters are named in addresses that were signed for one person.
+# Names of parameters in signed URLs.
 SECRET_NAME = re.compile(r"token|secret|password|signature|credential|^sig$|api.?key", re.IGNORECASE)
-# Addresses that are public themselves, and carry another that need not be: NAT64, 6to4, Teredo.
+# Address ranges that are public but embed another address, which may be private: NAT64, 6to4, Teredo.
 CARRIERS = [ipaddress.IPv6Network(text) for text in ("64:ff9b::/96", "2002::/16", "2001::/32")]
 
-# Of a user without one, as Debian has it; below a file of the kernel nobody can make it, not even root.
+# Home of a user without one, as in Debian; nobody, not even root, can create it below a kernel file.
 NO_HOME = Path("/proc/version/no-home") if Path("/proc/version").exists() else Path("/nonexistent")
 
 
 def user_cache() -> Path:
-    """Where fetched and converted things are kept: `TUTELAGE_CACHE`, or the user's cache folder."""
+    """Return the cache folder: `TUTELAGE_CACHE`, or the user's cache folder."""
     chosen = os.environ.get("TUTELAGE_CACHE")
     try:
         return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("tutelage")
-    except RuntimeError:  # nobody's home is known; what needs the cache says so
+    except RuntimeError:  # unknown home; whatever needs the cache will report it
         return NO_HOME / ".cache" / "tutelage"
 
 
 def settle_home() -> None:
-    """Name a home that is nowhere where none is known; else libraries that look there for their data end at import."""
+    """Set a nonexistent home if none is known; otherwise some libraries fail at import."""
     try:
         is_known = Path.home().is_absolute()
     except RuntimeError:
@@ -49,9 +49,9 @@ def settle_home() -> None:
 
 
 def fetch_url(url: str, *, sha256: str, destination: Path, max_bytes: int) -> Path:
-    """Fetch `url` (https only) to `destination`; FetchError when it cannot be had or its SHA-256 is another.
+    """Download `url` (https only) to `destination`; raise FetchError if that fails or its SHA-256 differs.
 
-    A file that is already there with the right hash is not fetched again.
+    A file that already exists with the right hash is not downloaded again.
     """
     check_url_secrets(url)
     if destination.is_file() and file_sha256(destination) == sha256:
@@ -69,7 +69,7 @@ def fetch_url(url: str, *, sha256: str, destination: Path, max_bytes: int) -> Pa
 
 
 def check_url_secrets(url: str) -> None:
-    """Refuse an address that holds a password or a key, without repeating it: the run's recipe would keep it."""
+    """Reject a URL that contains a password or a key, without repeating it: the recipe would store it."""
     try:
         parts = urlsplit(url)
         has_secret = "@" in parts.netloc or any(
@@ -117,7 +117,7 @@ def _require_https(url: str) -> None:
 
 def _https_opener() -> urllib.request.OpenerDirector:
     opener = urllib.request.OpenerDirector()
-    # There is none for http, so that a redirect away from https leads nowhere.
+    # There is no handler for http, so redirects away from https fail.
     for handler in (
         urllib.request.ProxyHandler(),
         _PublicHTTPSHandler(),
@@ -131,18 +131,18 @@ def _https_opener() -> urllib.request.OpenerDirector:
 
 
 class _FewRedirectsHandler(urllib.request.HTTPRedirectHandler):
-    """Follows redirects, but not for long."""
+    """Follows a limited number of redirects."""
 
     max_redirections = MAX_REDIRECTS
 
 
 class _PublicHTTPSHandler(urllib.request.HTTPSHandler):
-    """Reaches public addresses alone, after each redirect too: an address in a recipe must not reach into a network."""
+    """Connects only to public addresses, so that a URL in a recipe cannot reach internal networks."""
 
     def https_open(self, req: urllib.request.Request) -> HTTPResponse:
         host = urlsplit(req.full_url).hostname or ""
         if getattr(req, "_tunnel_host", None):
-            # The proxy looks the name up and connects; only what the name means here can be checked.
+            # The proxy resolves the name; only the local resolution can be checked.
             _check_public_host(host)
             return self.do_open(HTTPSConnection, req)
         return self.do_open(_public_connection, req)
@@ -150,18 +150,18 @@ class _PublicHTTPSHandler(urllib.request.HTTPSHandler):
 
 def _public_connection(host: str, **settings: Any) -> HTTPSConnection:
     connection = HTTPSConnection(host, **settings)
-    connection._create_connection = _connect_publicly  # type: ignore[attr-defined] # the one door that http.client has
+    connection._create_connection = _connect_publicly  # type: ignore[attr-defined] # the only hook there is
     return connection
 
 
 def _connect_publicly(address: tuple[str, int], *settings: Any) -> socket.socket:
-    """Connect to the very address that was found public, so that no second look-up can give another."""
+    """Connect to the address that was checked, so that a second lookup cannot return another."""
     host, port = address
     return socket.create_connection((public_address(host, port), port), *settings)
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host is this machine; a name other than localhost may stand for another one tomorrow."""
+    """Return whether a host is this machine; names other than localhost could resolve differently later."""
     try:
         return host.lower() == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -169,7 +169,7 @@ def is_loopback(host: str) -> bool:
 
 
 def public_address(host: str, port: int = 443) -> str:
-    """Return the first address of a host; FetchError unless all its addresses are public."""
+    """Return the first address of a host; raise FetchError unless all its addresses are public."""
     found = [str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
     for address in found:
         if not _is_public(address):
@@ -185,7 +185,7 @@ def _check_public_host(host: str) -> None:
     try:
         public_address(host)
     except OSError:
-        return  # this machine cannot look names up; the proxy can
+        return  # only the proxy can resolve names
 
 
 def _is_public(text: str) -> bool:

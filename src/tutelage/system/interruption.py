@@ -1,7 +1,6 @@
-"""Ctrl-C, SIGTERM and SIGHUP: the first one ends the run where it can go on; a second Ctrl-C or SIGTERM leaves at once.
+"""Handle Ctrl-C, SIGTERM and SIGHUP: the first ends the run cleanly; a second Ctrl-C or SIGTERM exits at once.
 
-A signal that the parent process set to be ignored stays ignored: `nohup` does that, and a shell for what it runs in the
-background of a script.
+A signal that the parent process ignores stays ignored, as with `nohup` and background jobs in shell scripts.
 """
 
 import os
@@ -18,17 +17,17 @@ NOTHING_CHANGED = "No file was changed. Run the same command to start over."
 
 
 class Interruption:
-    """Whether this process was asked to stop, and whether that is acted upon at once or at the next good place."""
+    """Whether this process was asked to stop, and whether it reacts at once or at the next safe point."""
 
     def __init__(self) -> None:
         self.requested = False
-        self.by: int | None = None  # the number of the signal that asked
-        self._is_urgent = False  # whether somebody has asked by Ctrl-C or SIGTERM before
+        self.by: int | None = None  # signal number
+        self._is_urgent = False  # whether there was an earlier Ctrl-C or SIGTERM
         self._acts_at_once = True
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Hear the signals; outside the main thread, where that cannot be, nothing is heard."""
+        """Handle the signals; outside the main thread, where that is impossible, do nothing."""
         self.forget()
         if threading.current_thread() is not threading.main_thread():
             yield
@@ -44,23 +43,24 @@ class Interruption:
                 signal.signal(number, handler)
 
     def forget(self) -> None:
-        """Take what was asked for as done: the next signal is the first again."""
+        """Clear the request: the next signal counts as the first."""
         self.requested, self.by, self._is_urgent = False, None, False
 
     def forgive_ctrl_c(self) -> bool:
-        """Tell whether it was Ctrl-C that asked, and take that as done; another signal stays asked for."""
+        """Return whether the request came from Ctrl-C, and clear it if so."""
         if self.by != signal.SIGINT:
             return False
         self.forget()
         return True
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
-        # A closed terminal tells more than once, and a service manager does so after SIGTERM; nobody means haste by it.
+        # Closing a terminal sends more than one signal, and service managers send SIGHUP after SIGTERM; neither
+        # is urgent.
         if number != CLOSED_TERMINAL:
             if self._is_urgent:
                 os._exit(
                     EXIT_LEFT_AT_ONCE
-                )  # every file is whole at every instant, so nothing has to be cleared up
+                )  # files are consistent at all times, so there is nothing to clean up
             self._is_urgent = True
         if self.requested:
             return
@@ -70,14 +70,14 @@ class Interruption:
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """Let a signal wait: who is inside asks `requested` and ends soon; then Interrupted is raised at the latest."""
+        """Defer signals: the code inside checks `requested`; otherwise Interrupted is raised at the end."""
         yield from self._acting(at_once=False)
         if self.requested and self._acts_at_once:
             raise Interrupted
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """Inside `deferred`, let a signal raise Interrupted again wherever it comes."""
+        """Inside `deferred`, let signals raise Interrupted at once again."""
         yield from self._acting(at_once=True)
 
     def _acting(self, *, at_once: bool) -> Iterator[None]:
@@ -90,5 +90,5 @@ class Interruption:
             self._acts_at_once = before
 
 
-# Signals come to the process, so there is one for all of it.
+# Signals go to the whole process, so there is one instance.
 INTERRUPTION = Interruption()

@@ -1,7 +1,7 @@
-"""What Linux, macOS and Windows do differently, decided here and nowhere else.
+"""Differences between Linux, macOS and Windows, all in this module.
 
-A thing that a system may lack is looked up by its own name, not by the name of the system, so that a test can take it
-away. docs/decisions/0047-platforms-and-packaging.md says what was run where.
+Features that a system may lack are detected by their own names, not by the name of the system, so that tests
+can remove them. docs/decisions/0047-platforms-and-packaging.md says what was run where.
 """
 
 import ctypes
@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-# Ctrl-C, what a service manager sends, a closed terminal, and on Windows Ctrl-Break or a closed window.
+# Ctrl-C, the signal of service managers, a closed terminal; on Windows Ctrl-Break or a closed window.
 ENDING_SIGNALS: tuple[int, ...] = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)
 )
@@ -27,15 +27,15 @@ CLOSED_TERMINAL: int | None = getattr(signal, "SIGHUP", None)
 
 IS_WINDOWS = os.name == "nt"
 
-# Of a pipe or a socket that nobody reads any more, and of a descriptor that was never open for writing.
+# Errors of a pipe or socket without a reader, and of a descriptor that was not opened for writing.
 READER_GONE = (errno.EPIPE, errno.ECONNRESET, errno.EBADF, *((errno.EINVAL,) if IS_WINDOWS else ()))
 
-# For os.open, which else would write where a link leads.
+# For os.open, which otherwise follows links when writing.
 FOLLOW_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 
 HOME_VARIABLE = "USERPROFILE" if IS_WINDOWS else "HOME"
 
-# For subprocess: Ctrl-C in the terminal is for the process that started this one.
+# For subprocess: Ctrl-C in the terminal only reaches the parent process.
 APART_FROM_TERMINAL: dict[str, Any] = (
     {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
     if IS_WINDOWS
@@ -46,11 +46,11 @@ SECONDS_BETWEEN_LOOKS = 0.05
 
 
 def sync(path: Path) -> None:
-    """Wait until a file's bytes, or a folder's names, are on the disk; Windows opens no folder."""
+    """Flush a file, or the entries of a folder, to disk; on Windows, folders cannot be opened."""
     opens_folders = hasattr(os, "O_DIRECTORY")
     if not opens_folders and path.is_dir():
         return
-    handle = os.open(path, os.O_RDONLY if opens_folders else os.O_RDWR)  # Windows syncs what can be written
+    handle = os.open(path, os.O_RDONLY if opens_folders else os.O_RDWR)  # Windows syncs only writable handles
     try:
         os.fsync(handle)
     finally:
@@ -58,7 +58,7 @@ def sync(path: Path) -> None:
 
 
 def link_file(place: Path, target: Path) -> None:
-    """Let `place` name a file as well: by a link, or a copy where the system or its owner allows none."""
+    """Make `place` another name for a file: a link, or a copy if links are not allowed."""
     for way in (place.symlink_to, place.hardlink_to):
         with suppress(OSError, NotImplementedError):
             way(target)
@@ -67,7 +67,7 @@ def link_file(place: Path, target: Path) -> None:
 
 
 def is_child_of(parent: int) -> Callable[[], bool]:
-    """Return what tells whether the process that began this one is still there."""
+    """Return a function that tells whether the parent process still exists."""
     if not IS_WINDOWS:
         return lambda: os.getppid() == parent  # an orphan gets another parent
     import psutil
@@ -76,11 +76,11 @@ def is_child_of(parent: int) -> Callable[[], bool]:
         began = psutil.Process(parent)
     except psutil.NoSuchProcess:
         return lambda: False
-    return began.is_running  # which is not misled by another process that got its number later
+    return began.is_running  # not confused by a later process with the same number
 
 
 def c_library() -> Any:
-    """Return the C library of this process, None where it cannot be had by itself."""
+    """Return the C library of this process, or None if it is not available."""
     try:
         return ctypes.CDLL(None)
     except TypeError:  # on Windows
@@ -88,14 +88,14 @@ def c_library() -> Any:
 
 
 def memory_bytes() -> int:
-    """Return the resident size of this process."""
+    """Return the resident memory of this process, in bytes."""
     import psutil
 
     return psutil.Process().memory_info().rss
 
 
 def peak_memory_bytes() -> int:
-    """Return the largest resident size of this process so far, or the present one where the system keeps no record."""
+    """Return the peak resident memory of this process, or the current one if the system does not record it."""
     resource = _resource()
     if resource is not None:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -107,14 +107,14 @@ def peak_memory_bytes() -> int:
 
 
 def available_memory_bytes() -> int:
-    """Return what the machine has left for processes."""
+    """Return the memory available to processes, in bytes."""
     import psutil
 
     return psutil.virtual_memory().available
 
 
 def address_space_left() -> float:
-    """Return how many bytes more this process may map; Linux alone refuses them (`ulimit -v`)."""
+    """Return how many more bytes this process may map; only Linux enforces a limit (`ulimit -v`)."""
     resource = _resource()
     if resource is None or sys.platform != "linux":
         return math.inf
@@ -127,7 +127,7 @@ def address_space_left() -> float:
 
 
 def most_open_files() -> float:
-    """Return how many files and connections this process may have open at once."""
+    """Return how many files and connections this process may have open."""
     resource = _resource()
     if resource is None:
         return math.inf
@@ -136,9 +136,10 @@ def most_open_files() -> float:
 
 
 def bound_this_process(*, seconds: int, memory: int, exceeded: Callable[[], None]) -> None:
-    """End this process before it takes more time of the processor or bytes of memory.
+    """Limit the CPU time and memory of this process.
 
-    Only Linux refuses it the memory; elsewhere a thread looks, and calls `exceeded`, which has to end the process.
+    Only Linux enforces the memory limit; elsewhere a thread polls, and calls `exceeded`, which must end the
+    process.
     """
     resource = _resource()
     if resource is not None:

@@ -1,4 +1,4 @@
-"""The machine: device, type of the matrix products, memory and what to write down about it.
+"""The runtime: device, dtype, memory, and a description of the environment.
 
 torch is imported where it is needed, so that a dry run starts at once.
 """
@@ -27,34 +27,31 @@ from tutelage.version import __version__
 if TYPE_CHECKING:
     import torch
 
-# Of glibc's malloc.h.
+# From glibc's malloc.h.
 MALLOC_TRIM_THRESHOLD, MALLOC_MMAP_THRESHOLD = -1, -3
 
-OF_FILES = ("active_file", "inactive_file")  # of a control group's memory
+OF_FILES = ("active_file", "inactive_file")  # in a control group's memory statistics
 
-# Of address space, what torch, transformers, the web server and the libraries below them map before a model is there.
+# Address space that torch, transformers, the web server and their libraries map before a model is loaded.
 LIBRARIES_BYTES = 1_400_000_000
 
 MEASURED_ROWS = 256
 MEASURED_SHAPE = (576, 1536)
 MEASURED_SECONDS = 0.15
 
-# Held by the call of a program that uses global random states; the same thread may call again, as a listener does.
+# Held by the program that uses global random states; reentrant, because listeners may call back.
 _ONE_CALLER = threading.RLock()
 
 
 def settle_process() -> None:
-    """Settle what libraries take up once: a home, how long threads wait awake, and what becomes of freed memory.
-
-    To be called before torch is imported.
-    """
+    """Configure the process before torch is imported: home folder, idle threads and freed memory."""
     settle_home()
     _let_threads_sleep()
     _keep_freed_memory()
 
 
 def _let_threads_sleep() -> None:
-    """Let waiting threads sleep soon; beside another busy program a step would else take twenty times as long.
+    """Let idle threads sleep soon; beside a busy program, a step could otherwise take 20 times as long.
 
     Measured in docs/decisions/0009-sleeping-threads.md.
     """
@@ -63,7 +60,7 @@ def _let_threads_sleep() -> None:
 
 
 def _keep_freed_memory() -> None:
-    """Let glibc keep what a step frees for the next; by default large blocks go back, and each page is paid again."""
+    """Let glibc keep freed memory for the next step; mapping large blocks again would be slow."""
     library = platforms.c_library()
     if hasattr(library, "mallopt"):
         for option, value in ((MALLOC_MMAP_THRESHOLD, 2**30), (MALLOC_TRIM_THRESHOLD, -1)):
@@ -72,10 +69,10 @@ def _keep_freed_memory() -> None:
 
 @contextmanager
 def caller_state_kept() -> Iterator[None]:
-    """Leave torch's thread count and every global random state as they were; one caller at a time.
+    """Restore torch's thread count and all global random states afterwards; one caller at a time.
 
-    Training seeds torch's global generator at every step, so that two trainings side by side would draw from each
-    other. Libraries that are imported meanwhile draw from Python's own.
+    Training seeds torch's global generator at every step, so parallel trainings would affect each other.
+    Libraries imported in the meantime may use Python's generator.
     """
     with _ONE_CALLER:
         drawn = random.getstate()
@@ -94,16 +91,16 @@ def caller_state_kept() -> Iterator[None]:
 
 
 def return_freed_memory() -> None:
-    """Give back what opening a model has freed; steps take memory of other sizes and would leave most of it unused."""
+    """Return memory freed after loading a model to the system; steps could not reuse most of it."""
     library = platforms.c_library()
     if hasattr(library, "malloc_trim"):
         library.malloc_trim(0)
 
 
 def choose_device(wanted: str) -> torch.device:
-    """Return the device for a setting; a CPU is run on as many threads as are fastest there.
+    """Return the device for a setting; on a CPU, also set the fastest number of threads.
 
-    `auto` takes no mps: nothing was run on it yet.
+    `auto` does not choose mps, which has not been tested yet.
     """
     import torch
 
@@ -124,9 +121,9 @@ def choose_device(wanted: str) -> torch.device:
 
 
 def choose_dtype(wanted: str, device: torch.device) -> torch.dtype:
-    """Return the type of the matrix products; `auto` takes bfloat16 only where it was measured to be faster.
+    """Return the compute dtype; `auto` only chooses bfloat16 on CPUs where it was measured to be faster.
 
-    Stages after the training take `choose_inference_dtype`, so that no measurement changes an answer.
+    Later stages use `choose_inference_dtype`, so that no measurement changes an answer.
     """
     import torch
 
@@ -135,27 +132,27 @@ def choose_dtype(wanted: str, device: torch.device) -> torch.dtype:
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
     if device.type == "mps":
-        return torch.float32  # nothing was measured there yet
+        return torch.float32  # not measured there yet
     return getattr(torch, autotune(user_cache()).dtype)
 
 
 def choose_inference_dtype(trained: str, device: torch.device) -> torch.dtype:
-    """Return the type in which a trained model is opened: the one of its training, unless products are emulated in it.
+    """Return the dtype for running a trained model: that of training, unless this CPU would have to emulate it.
 
-    A processor without bfloat16 would take many times as long for each answer as in float32.
+    On a CPU without bfloat16, each answer would take many times as long as in float32.
     """
     is_emulated = trained == "bfloat16" and device.type == "cpu" and not has_bfloat16_products()
     return choose_dtype("float32" if is_emulated else trained, device)
 
 
 def way_to_finite_numbers(dtype: torch.dtype) -> str:
-    """Say which settings keep a training in a type from diverging."""
+    """Return advice against divergence when training in a dtype."""
     is_widest = str(dtype) in ("torch.float32", "torch.float64")
     return f"Lower training.learning_rate{'' if is_widest else ', or try training.dtype=float32'}."
 
 
 def flops_per_second(dtype: torch.dtype) -> float:
-    """Measure the rate of this CPU in matrix products of a small model's size in a type."""
+    """Measure the speed of this CPU in matrix products of a small model's size."""
     import torch
 
     left = torch.ones(MEASURED_ROWS, MEASURED_SHAPE[0], dtype=dtype)
@@ -164,15 +161,15 @@ def flops_per_second(dtype: torch.dtype) -> float:
     while time.perf_counter() - begin < MEASURED_SECONDS:
         start = time.perf_counter()
         left @ right
-        # The shortest one is the machine's own rate; the others also show what else it was doing.
+        # The minimum is the speed of the machine; longer times also include other load.
         shortest = min(shortest, time.perf_counter() - start)
     return 2 * MEASURED_ROWS * math.prod(MEASURED_SHAPE) / shortest
 
 
 def available_memory_bytes() -> int:
-    """Return what the machine, or the control group that this process is in, has left.
+    """Return the memory, in bytes, left on the machine or in this process's control group.
 
-    A group counts what is kept of files, which gives way when anything else is wanted.
+    A group's usage includes the page cache, which is reclaimed on demand, so that is added back.
     """
     left = [platforms.available_memory_bytes()]
     with suppress(OSError, ValueError):
@@ -187,7 +184,7 @@ def available_memory_bytes() -> int:
 
 
 def require_memory_for_libraries() -> None:
-    """Stop before torch is imported where it does not fit: some libraries end the process without a word then."""
+    """Raise MemoryExhaustedError if torch does not fit in memory; importing it could end the process."""
     left = platforms.address_space_left()
     if left < LIBRARIES_BYTES and "torch" not in sys.modules:
         raise MemoryExhaustedError(
@@ -198,14 +195,14 @@ def require_memory_for_libraries() -> None:
 
 
 def is_out_of_memory(fault: BaseException) -> bool:
-    """Tell whether a fault says that no more memory is to be had."""
+    """Return whether an exception means that memory has run out."""
     import torch
 
     return isinstance(fault, torch.OutOfMemoryError) or is_short_of_memory(fault)
 
 
 def describe_environment(device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
-    """Return versions and machine, without names of users, hosts or folders."""
+    """Return versions and hardware, without names of users, hosts or folders."""
     from importlib import metadata
 
     import torch

@@ -1,7 +1,7 @@
-"""Every write of a run: files and folders are published so that a crash or a power cut leaves the old or the new.
+"""Write files and folders so that a crash or a power cut leaves either the old or the new version.
 
-What is new is staged beside its place and synced to the disk; a manifest with its hashes is written last; then one
-rename moves it to its place, and the folder above is synced. docs/decisions/0021-publication.md says why.
+New content is staged beside its destination and synced to disk; a manifest with hashes is written last; then
+one rename moves it into place, and the parent folder is synced. See docs/decisions/0021-publication.md.
 """
 
 import errno
@@ -24,23 +24,23 @@ from tutelage.system.system_errors import OUT_OF_SPACE, system_refusal
 MANIFEST = "manifest.json"
 MANIFEST_FORMAT = 1
 
-# Faults that may pass by themselves, and how long each further try waits.
+# Errors that may be temporary, and the pauses before each retry.
 PASSING = {errno.EIO, errno.EDQUOT, errno.EAGAIN, errno.EINTR, errno.ESTALE}
 WAITS_SECONDS = (0.1, 0.4, 1.6)
 
-# Beside a place `name` stand for a while `.name.1a2b3c4d.part` (being filled), `.old` (being replaced) and `.gone`.
+# Temporary siblings of `name`: `.name.1a2b3c4d.part` (being written), `.old` (being replaced) and `.gone`.
 STAGED = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}\.(?P<what>part|old|gone)")
 
 Result = TypeVar("Result")
 
 
 def before_operation(operation: str, path: Path, to: Path | None = None) -> None:
-    """Do nothing; tests put a failpoint here, which counts the operations, fails one, or ends the process before it."""
+    """Do nothing; tests replace this with a failpoint to count operations, fail one or kill the process."""
 
 
 @contextmanager
 def storage_faults(path: Path) -> Iterator[None]:
-    """Turn the operating system's refusals into one message that names the file, whichever library heard of them."""
+    """Turn system errors from any library into one StorageError that names the file."""
     try:
         yield
     except Exception as fault:
@@ -62,19 +62,19 @@ def _room_at(path: Path, fault: OSError) -> str:
 
 
 def free_bytes(path: Path) -> int:
-    """Return the free space where a path is or will be."""
+    """Return the free space, in bytes, at a path that may not exist yet."""
     there = next(place for place in (path, *path.absolute().parents) if place.exists())
     return shutil.disk_usage(there).free
 
 
 def is_out_of_space(fault: BaseException) -> bool:
-    """Tell whether a fault, or what it came from, is a full disk or a quota."""
+    """Return whether an exception, or its cause, is a full disk or an exceeded quota."""
     cause = fault.__cause__ if isinstance(fault, StorageError) else fault
     return isinstance(cause, OSError) and cause.errno in OUT_OF_SPACE
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a whole file beside its place, then move it there, so that no reader ever sees half of it."""
+    """Write a file under a temporary name and move it into place, so that readers never see half of it."""
 
     def move_into_place() -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -93,9 +93,9 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def retrying(operation: Callable[[], Result]) -> Result:
-    """Return what the operation gives; where the disk's fault may pass, try it three times more, as a whole.
+    """Run an operation, and retry it as a whole up to three times after errors that may be temporary.
 
-    As a whole, because after a failed sync the system may have forgotten which bytes were not written.
+    It is retried as a whole, because after a failed sync the system may have dropped unwritten data.
     """
     for wait in WAITS_SECONDS:
         try:
@@ -109,7 +109,7 @@ def retrying(operation: Callable[[], Result]) -> Result:
 
 
 def replace_folder(destination: Path, fill: Callable[[Path], None]) -> None:
-    """Publish a folder that `fill` writes; where the disk's fault may pass, it is filled again from the beginning."""
+    """Publish a folder that `fill` writes; after a temporary disk error it is filled again from scratch."""
 
     def move_into_place() -> None:
         with staged_folder(destination) as staged, storage_faults(destination):
@@ -120,10 +120,10 @@ def replace_folder(destination: Path, fill: Callable[[Path], None]) -> None:
 
 @contextmanager
 def staged_folder(destination: Path) -> Iterator[Path]:
-    """Give an empty folder to fill; when that went well, it gets a manifest and takes the place of `destination`.
+    """Yield an empty folder to fill; on success, add a manifest and replace `destination` with it.
 
-    Whatever happens in between, either the old folder or the new one is whole; the old one is deleted last. A link to a
-    folder is replaced itself: what it leads to is not ours to delete.
+    At any time, either the old or the new folder is complete; the old one is deleted last. If `destination` is
+    a link, only the link is replaced, and its target stays.
     """
     with storage_faults(destination):
         destination.parent.mkdir(parents=True, exist_ok=True)
@@ -143,7 +143,7 @@ def staged_folder(destination: Path) -> Iterator[Path]:
 
 
 def _make_readable_by_others(folder: Path) -> None:
-    """Let others read as far as the umask allows; safetensors makes files for the owner alone."""
+    """Set permissions according to the umask; safetensors creates files that only the owner can read."""
     mask = os.umask(0)
     os.umask(mask)
     for path in (folder, *folder.rglob("*")):
@@ -161,7 +161,7 @@ def _manifest_of(files: dict[str, dict[str, int | str]]) -> bytes:
 
 
 def files_with_hashes(folder: Path) -> dict[str, dict[str, int | str]]:
-    """Return size and SHA-256 of every file under a folder but its manifest, by its path in the folder."""
+    """Return {path: size and SHA-256} for every file in a folder except its manifest."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() or path.is_symlink())
     return {
         path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
@@ -176,7 +176,7 @@ def file_sha256(path: Path) -> str:
 
 
 def find_damage(folder: Path) -> str | None:
-    """Say in which way a published folder differs from its manifest, or None where it is as it was published."""
+    """Describe how a published folder differs from its manifest, or return None if it does not."""
     odd = [path for path in sorted(folder.rglob("*")) if not _is_plain(path)]
     if odd:
         return f"{odd[0].relative_to(folder).as_posix()} is not a regular file"
@@ -196,7 +196,7 @@ def find_damage(folder: Path) -> str | None:
 
 
 def _is_plain(path: Path) -> bool:
-    """Tell whether it is what is published: no link, whose bytes others keep, and no pipe, which has no end."""
+    """Return whether a path is a regular file or folder, not a link or a pipe."""
     return not path.is_symlink() and (path.is_file() or path.is_dir())
 
 
@@ -231,7 +231,7 @@ def _swap(staged: Path, destination: Path) -> None:
 
 
 def move_aside(path: Path, destination: Path) -> Path:
-    """Move a folder under `destination`, or where that is taken under the first free number after it; return where."""
+    """Move a folder to `destination`, or add the first free number to its name; return the new path."""
     with storage_faults(destination):
         destination.parent.mkdir(parents=True, exist_ok=True)
         places = (destination.with_name(f"{destination.name}-{number}") for number in range(2, 10_000))
@@ -245,7 +245,7 @@ def move_aside(path: Path, destination: Path) -> Path:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, a link, or a folder with all that is in it; what has the name is never half removed."""
+    """Remove a file, a link, or a folder with its contents; nothing is ever half removed under its own name."""
     with storage_faults(path):
         if path.is_symlink() or not path.is_dir():
             retrying(lambda: _unlink(path))
@@ -255,7 +255,7 @@ def remove(path: Path) -> None:
         def set_aside() -> None:
             _rename(path, gone)
             try:
-                _sync(path.parent)  # or files could be gone after a power cut while the name is back
+                _sync(path.parent)  # otherwise a power cut could restore the name but not the files
             except BaseException:
                 gone.rename(path)
                 raise
@@ -265,9 +265,9 @@ def remove(path: Path) -> None:
 
 
 def clean_up(folder: Path) -> None:
-    """Clear away what a crash left staged in a folder, and put back what it was replacing.
+    """Remove what a crash left in a folder, and restore what was being replaced.
 
-    Only for the owner of the folder's lock, for another process may be staging there.
+    Call it only with the folder's lock held, because another process may be staging there.
     """
     with storage_faults(folder):
         left = [(path, match) for path in sorted(folder.iterdir()) if (match := STAGED.fullmatch(path.name))]
@@ -297,14 +297,14 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _sync(path: Path) -> None:
-    """Wait until a file's bytes, or a folder's names, are on the disk."""
+    """Flush a file, or the entries of a folder, to disk."""
     before_operation("sync", path)
     sync(path)
 
 
 def _rename(path: Path, to: Path) -> None:
     before_operation("rename", path, to)
-    path.replace(to)  # rename, but Windows renames nothing onto a file
+    path.replace(to)  # like rename, but also replaces files on Windows
 
 
 def _unlink(path: Path) -> None:

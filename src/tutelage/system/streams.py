@@ -1,6 +1,6 @@
-"""Standard input, output and error of this process: closed ones, readers that leave, characters that they cannot take.
+"""Handle closed standard streams, readers that go away, and characters that cannot be encoded.
 
-Nobody has to read what a command prints: the work goes on without a reader, and the exit code says what came of it.
+A command continues even if nobody reads its output; its exit code reports the result.
 """
 
 import errno
@@ -18,12 +18,12 @@ TERMINAL_GONE = errno.EIO
 
 
 class Outlet(io.FileIO):
-    """A descriptor whose reader may leave; what is written from then on goes nowhere."""
+    """A file descriptor whose reader may go away; later output is discarded."""
 
     def __init__(self, descriptor: int) -> None:
         super().__init__(descriptor, "w", closefd=False)
         self.is_abandoned = False
-        self.may_lose = False  # whether a full disk loses lines too
+        self.may_lose = False  # whether output is also discarded if the disk is full
         self.was_refused = False
         self._gone = {*READER_GONE, TERMINAL_GONE} if self.isatty() else {*READER_GONE}
 
@@ -40,7 +40,7 @@ class Outlet(io.FileIO):
         return super().write(content)
 
     def abandon(self) -> None:
-        """Let all that is written from now on go nowhere."""
+        """Discard all further output."""
         self.is_abandoned = True
         nowhere = os.open(os.devnull, os.O_WRONLY)
         try:
@@ -50,9 +50,10 @@ class Outlet(io.FileIO):
 
 
 def settle_streams() -> None:
-    """Make the process's own output and error such outlets, and occupy the descriptors of those that are closed.
+    """Replace stdout and stderr with such outlets, and occupy the descriptors of closed streams.
 
-    Otherwise the first file that is opened gets the number of a closed stream, and what a library prints goes into it.
+    Otherwise the next file that is opened would get the number of a closed stream, and receive a library's
+    output.
     """
     while (handle := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(handle, True)
@@ -80,7 +81,7 @@ def _settled(stream: TextIO | None, own: TextIO | None, descriptor: int) -> Text
 
 
 def give_up_the_rest() -> None:
-    """Write out what output and error hold back; what is refused is given up, or Python would change the exit code."""
+    """Flush stdout and stderr, and discard what cannot be written, because Python would change the exit code."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -90,27 +91,27 @@ def give_up_the_rest() -> None:
 
 
 def outlet_of(stream: TextIO | None) -> Outlet | None:
-    """Return what is below a stream, None where that is not ours."""
+    """Return the Outlet below a stream, or None if there is none."""
     raw = getattr(getattr(stream, "buffer", None), "raw", None)
     return raw if isinstance(raw, Outlet) else None
 
 
 def has_reader() -> bool:
-    """Tell whether standard output was open at the beginning, and still goes where it went then."""
+    """Return whether standard output was open at the start and still has its reader."""
     outlet = outlet_of(sys.stdout)
     return outlet is None or not outlet.is_abandoned
 
 
 @contextmanager
 def losing_lines() -> Iterator[None]:
-    """Within, what a full disk does not take of output and error is lost, for the work is worth more than its lines."""
+    """Discard output that a full disk rejects: the work matters more than its messages."""
     outlets = [outlet for stream in (sys.stdout, sys.stderr) if (outlet := outlet_of(stream))]
     for outlet in outlets:
         outlet.may_lose = True
     try:
         yield
         for stream in (sys.stdout, sys.stderr):
-            stream.flush()  # or what waits would be refused later
+            stream.flush()  # or buffered output would fail later
     finally:
         for outlet in outlets:
             outlet.may_lose = False

@@ -1,4 +1,4 @@
-"""What the operating system refused, as libraries in Python, Rust and C++ pass it on."""
+"""Recognize operating system errors in exceptions from Python, Rust and C++ libraries."""
 
 import errno
 import os
@@ -6,12 +6,12 @@ import re
 
 from tutelage.errors import TutelageError
 
-OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the last is a limit of the size of one file
-# Of a library's fault only these are read; others may be about a file that it tried to find.
+OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # EFBIG: the limit on the size of a file
+# Only these are accepted as causes; other errors may be about a file that a library tried to find.
 OF_WRITING = (*OUT_OF_SPACE, errno.EIO, errno.EROFS)
-# How the standard library of Rust, and Arrow, tell of an error of the system.
+# How Rust's standard library, and Arrow, report system errors.
 OF_THE_SYSTEM = re.compile(r"\(os error (\d+)\)|\[errno (\d+)\]")
-# How allocators, loaders of libraries and starters of threads tell, in several languages, that the memory is short.
+# How allocators, library loaders and thread starters report a lack of memory.
 OF_SHORT_MEMORY = (
     "can't allocate memory",
     "Cannot allocate memory",
@@ -24,12 +24,12 @@ OF_SHORT_MEMORY = (
     "can't start new thread",
     "MemoryError",
 )
-# What oneDNN says then; of a descriptor it says so where it has no kernel.
+# oneDNN's message for it; "primitive descriptor" means that there is no kernel.
 OF_ONEDNN = re.compile(r"could not create a primitive(?! descriptor)")
 
 
 def system_refusal(fault: BaseException) -> OSError | None:
-    """Return the system's own error that a fault is or tells of, None where it is another fault."""
+    """Return the system error that an exception is or mentions, or None."""
     if isinstance(fault, OSError):
         return fault
     if isinstance(fault, TutelageError):
@@ -44,12 +44,12 @@ def system_refusal(fault: BaseException) -> OSError | None:
 
 
 def is_memory_message(text: str) -> bool:
-    """Tell whether a library's words say that no more memory is to be had."""
+    """Return whether a library's message means that memory has run out."""
     return any(words in text for words in OF_SHORT_MEMORY) or OF_ONEDNN.search(text) is not None
 
 
 def is_short_of_memory(fault: BaseException | None) -> bool:
-    """Tell whether a fault, or one that it was raised from, says that no more memory is to be had."""
+    """Return whether an exception, or one that caused it, means that memory has run out."""
     while fault is not None:
         if isinstance(fault, MemoryError) or (isinstance(fault, OSError) and fault.errno == errno.ENOMEM):
             return True
