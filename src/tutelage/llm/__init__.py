@@ -1,1 +1,1 @@
-"""Models that are asked by name: on a server, of Ollama, or a GGUF file in this process."""
+"""Clients for language models: on a server, with Ollama, or from a GGUF file in this process."""

@@ -1,4 +1,4 @@
-"""Reads what a server sends as the reply to a question, by the two forms that there are: OpenAI's and Ollama's."""
+"""Read chat responses in the formats of OpenAI and Ollama."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -10,11 +10,11 @@ from tutelage.llm.server_errors import error_in
 from tutelage.llm.server_responses import PassingError, Reply, brief, count_of
 from tutelage.text.credentials import without_own_key
 
-THOUGHTS = ("reasoning_content", "reasoning", "thinking")  # where servers put them beside the reply
+THOUGHTS = ("reasoning_content", "reasoning", "thinking")  # where servers put reasoning beside the reply
 
 
 def completion_reply(body: Any) -> Reply:
-    """Read a chat completion; PassingError where it is none."""
+    """Read a chat completion; raise PassingError if the body is not one."""
     try:
         choice = body["choices"][0]
         message = choice["message"]
@@ -30,7 +30,7 @@ def completion_reply(body: Any) -> Reply:
 
 
 def ollama_reply(body: Any) -> Reply:
-    """Read a reply of Ollama's /api/chat; PassingError where it is none."""
+    """Read a response from Ollama's /api/chat; raise PassingError if it is invalid."""
     try:
         text, has_thought = _text_of(body["message"])
     except (LookupError, TypeError, AttributeError) as fault:
@@ -41,9 +41,9 @@ def ollama_reply(body: Any) -> Reply:
 
 
 def other_name(answered: object, parts: ModelName, aliases: Collection[str]) -> str | None:
-    """Return the name that answered if it is another than was asked for, "" if the server gives none, else None.
+    """Return the name of the answering model if it differs, "" if there is none, None if it is the same.
 
-    LanguageModelError where another model answered, since a score must say whose it is.
+    Raise LanguageModelError if it is a different model, because scores must be attributed to the right one.
     """
     name = answered.strip() if isinstance(answered, str) else ""
     if not name:
@@ -63,12 +63,12 @@ def other_name(answered: object, parts: ModelName, aliases: Collection[str]) -> 
 
 def _reply(text: str, used: Mapping[str, Any], *, is_cut: bool, has_thought: bool) -> Reply:
     tokens_in, tokens_out = _counts(used, text)
-    # A server that sends back the header of the request must not bring the key into a file.
+    # A server that echoes request headers must not get the key into a file.
     return Reply(without_own_key(text), tokens_in, tokens_out, is_cut=is_cut, has_thought=has_thought)
 
 
 def _text_of(message: Mapping[str, Any]) -> tuple[str, bool]:
-    """Return the text of a message, and whether there are thoughts in it or beside it."""
+    """Return the text of a message, and whether it comes with reasoning."""
     content = message["content"] if "content" in message else message.get("refusal")
     has_thought = any(bool(message.get(name)) for name in THOUGHTS)
     if isinstance(content, list):  # in parts, as some vendors send it
@@ -80,9 +80,9 @@ def _text_of(message: Mapping[str, Any]) -> tuple[str, bool]:
 
 
 def _counts(used: Mapping[str, Any], text: str) -> tuple[int | None, int | None]:
-    """Return the tokens in and out; None for a count that cannot be.
+    """Return the input and output tokens; None for an implausible count.
 
-    Some servers count the tokens of thoughts in the total alone, and charge them.
+    Some servers include reasoning tokens, which they charge for, only in the total.
     """
     tokens_in, tokens_out, total = (
         count_of(used.get(name)) for name in ("prompt_tokens", "completion_tokens", "total_tokens")

@@ -1,6 +1,6 @@
-"""Other people's language models, asked by name: on an Ollama or OpenAI-compatible server, or from a GGUF file.
+"""Load language models by name: from an Ollama or OpenAI-compatible server, or from a GGUF file.
 
-A server on this machine is reached directly, past any proxy; one elsewhere only because its address was written out.
+Local servers are contacted directly, without a proxy; remote ones only if their address is given explicitly.
 """
 
 import importlib
@@ -49,10 +49,10 @@ GGUF_CONTEXT = 4096  # tokens
 
 
 class FirstAlone:
-    """Lets the first question through by itself, and all others when it is done.
+    """Sends the first request alone, and all others once it is done.
 
-    What a server refuses, an account without credit, and a server that keeps no limit show with one question, before
-    several are under way.
+    A rejected request, an account without credit or a server without rate limits thus shows up with a single
+    request.
     """
 
     def __init__(self) -> None:
@@ -73,10 +73,10 @@ class FirstAlone:
 
 @dataclass(frozen=True)
 class ChatModel:
-    """A model that can be asked, from several threads at once."""
+    """A model that can be called from several threads."""
 
     name: str
-    reply: Callable[[ModelRequest], Reply]  # one try; PassingError where another may go better
+    reply: Callable[[ModelRequest], Reply]  # one attempt; raises PassingError if a retry may succeed
     description: str = ""
     timeout_seconds: float = 300.0
     first_alone: FirstAlone | None = None
@@ -91,7 +91,7 @@ class ChatModel:
         json_schema: dict[str, Any] | None,
         meter: Meter | None = None,
     ) -> Reply:
-        """Return the reply; LanguageModelError where there is none. `meter` is told of every try."""
+        """Return the reply; raise LanguageModelError if there is none. `meter` is called for every attempt."""
 
         def once(seconds: float) -> Reply:
             return self.reply(ModelRequest(messages, seed, temperature, max_tokens, json_schema, seconds))
@@ -100,15 +100,16 @@ class ChatModel:
             return patiently(once, self.description or self.name, self.timeout_seconds, meter)
 
 
-# Sends a question once; PassingError where another try may go better, AskOtherwiseError where it will be put plainer.
+# Sends a request once; raises PassingError if a retry may succeed, AskOtherwiseError for a retry in a plainer
+# form.
 Send = Callable[[ModelRequest], Reply]
 
 
 def load_chat_model(name: str, *, timeout_seconds: float, aliases: Collection[str] = ()) -> ChatModel:
-    """Make a model ready; LanguageModelError where its name, its file or a library of its kind is at fault.
+    """Load a model; raise LanguageModelError if its name, its file or a required library is at fault.
 
-    `timeout_seconds` bounds one question to a server, with all tries and the pauses that the server asks for. A
-    model in this process is bounded by `max_tokens` alone. `aliases` are names with which its server may answer.
+    `timeout_seconds` limits one request to a server, including retries and the pauses it asks for. A model in
+    this process is only limited by `max_tokens`. `aliases` are other names under which its server may answer.
     """
     parts = parse_model_name(name)
     send = OPENERS[parts.kind](parts, aliases)
@@ -116,7 +117,7 @@ def load_chat_model(name: str, *, timeout_seconds: float, aliases: Collection[st
 
 
 def require_usable_model(name: str) -> None:
-    """Raise LanguageModelError where a model can be seen not to open, without loading it or asking anybody."""
+    """Raise LanguageModelError if a model obviously cannot be loaded, without loading it or sending a request."""
     parts = parse_model_name(name)
     if parts.kind == "gguf":
         _require_gguf_file(Path(parts.place).expanduser())
@@ -126,7 +127,7 @@ def require_usable_model(name: str) -> None:
 
 
 class _FormInUse:
-    """The form in which one server is asked by all threads; it only ever becomes plainer."""
+    """The request format for one server, shared by all threads; it only ever gets plainer."""
 
     def __init__(self, parts: tuple[str, ...]) -> None:
         self.form = Form()
@@ -135,7 +136,7 @@ class _FormInUse:
         self._lock = threading.Lock()
 
     def gives_way(self, used: Form, status: int, error: ServerError) -> bool:
-        """Tell whether a refused question is to be put again at once, in a form without what was refused."""
+        """Return whether to retry a rejected request at once, without the rejected part."""
         with self._lock:
             if self.form == used:
                 self.form = (
@@ -152,7 +153,7 @@ class _FormInUse:
             return self.form != used
 
     def took(self, question: ModelRequest, used: Form, reply: Reply, model: str | None) -> Reply:
-        """Note that a form was taken, and complete its reply."""
+        """Record that a format was accepted, and complete the reply."""
         self._is_proven = True
         return replace(reply, model=model, left_out=used.left_out(question))
 
@@ -160,11 +161,11 @@ class _FormInUse:
 def _load_openai(parts: ModelName, aliases: Collection[str]) -> Send:
     openai = _library(PACKAGES["openai"], parts)
     client = openai.OpenAI(
-        api_key=_key_for(parts) or "none",  # the client insists on one
+        api_key=_key_for(parts) or "none",  # the client requires a key
         base_url=parts.place,
-        organization="",  # or it would send what the environment says
+        organization="",  # otherwise the client would send the value from the environment
         project="",
-        max_retries=0,  # ours are bounded in time, and the same for every kind of server
+        max_retries=0,  # our own retries have a time limit and are the same for all servers
         http_client=http_client(is_here=parts.remote_host is None),
     )
     in_use = _FormInUse(OPENAI_PARTS)
@@ -195,7 +196,7 @@ def _load_openai(parts: ModelName, aliases: Collection[str]) -> Send:
 
 
 def _unfinished(error: ServerError) -> Reply | None:
-    """Return the reply that some services send as an error: one cut by its limit, or one that is no JSON."""
+    """Return the reply that some services send as an error: one cut at its limit, or one that is not JSON."""
     if error.failed_generation is not None:
         return Reply(without_own_key(error.failed_generation))
     if re.search("could not finish the message|output limit was reached", error.text.casefold()):
@@ -232,14 +233,14 @@ def _load_ollama(parts: ModelName, aliases: Collection[str]) -> Send:
 
 
 def _load_gguf(parts: ModelName, aliases: Collection[str]) -> Send:
-    """Load the file into this process; its replies fit the schema, because a grammar allows no other token."""
+    """Load a file into this process; a grammar restricts its replies to the schema."""
     path = Path(parts.place).expanduser()
     _require_gguf_file(path)
     llama = _library(PACKAGES["gguf"], parts)
     settings = llama.CommonParams()
     settings.model.path = str(path)
     settings.n_ctx = GGUF_CONTEXT
-    settings.n_parallel = 1  # one at a time, so that a reply does not depend on its neighbours
+    settings.n_parallel = 1  # one at a time, so that a reply does not depend on others
     settings.warmup = False
     settings.verbosity = 0
     try:
@@ -252,7 +253,7 @@ def _load_gguf(parts: ModelName, aliases: Collection[str]) -> Send:
         ) from fault
 
     def send(question: ModelRequest) -> Reply:
-        # Its template is told not to think, as Ollama is; one that knows no thoughts passes over it.
+        # Turn reasoning off in its template, as for Ollama; templates without reasoning ignore this.
         request = openai_request(question, Form()) | {"chat_template_kwargs": {"enable_thinking": False}}
         try:
             reply = server.handle_chat_completions(request)
@@ -289,7 +290,7 @@ def _missing(package: str, parts: ModelName) -> str:
 
 
 def _key_for(parts: ModelName) -> str | None:
-    """Return the key for a server; none is sent in the clear over a network."""
+    """Return the key for a server, or None if it would be sent unencrypted over a network."""
     key = own_key() if parts.takes_key else None
     if key and not re.fullmatch("[!-~]+", key):
         raise LanguageModelError(

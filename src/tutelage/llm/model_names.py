@@ -1,4 +1,4 @@
-"""The names of other people's language models: taken apart, checked for keys, and compared with who answered."""
+"""Parse the names of language models, check them for keys, and compare them with the model that answered."""
 
 import re
 from collections.abc import Collection
@@ -16,7 +16,7 @@ EXAMPLES = "ollama:llama3, openai:NAME@http://localhost:8080/v1 or gguf:judge.gg
 
 Kind = Literal["ollama", "openai", "gguf"]
 
-# What services append to the name that was asked for: the day of the snapshot, as 2024-08-06, 20241022, 0613 or 2411,
+# Suffixes that services append to a requested name: the snapshot's date, as 2024-08-06, 20241022, 0613 or 2411,
 # or its number, as 001.
 _SNAPSHOT = re.compile(
     r"[-@:](?:20\d\d-?(?:0[1-9]|1[0-2])-?(?:0[1-9]|[12]\d|3[01])"
@@ -26,7 +26,7 @@ _SNAPSHOT = re.compile(
 
 @dataclass(frozen=True)
 class ModelName:
-    """A name taken apart; `place` is the address of its server, or the path of its file."""
+    """A parsed model name; `place` is the address of its server, or the path of its file."""
 
     kind: Kind
     model: str
@@ -34,23 +34,23 @@ class ModelName:
 
     @property
     def description(self) -> str:
-        """How messages name the model and where it is."""
+        """Model and location, for messages."""
         return f"{self.kind}:{self.model} at {self.place}"
 
     @property
     def remote_host(self) -> str | None:
-        """The host that would be sent what is asked, or None where nothing leaves this machine."""
+        """The remote host that would receive requests, or None if nothing leaves this machine."""
         host = urlsplit(self.place).hostname if self.kind != "gguf" else None
         return None if host is None or is_loopback(host) else host
 
     @property
     def takes_key(self) -> bool:
-        """Tell whether a key may be sent there: to this machine, or over https."""
+        """Whether a key may be sent: to this machine, or over https."""
         return self.remote_host is None or urlsplit(self.place).scheme == "https"
 
 
 def parse_model_name(name: str) -> ModelName:
-    """Take `ollama:MODEL`, `ollama:MODEL@URL`, `openai:MODEL@URL` or `gguf:PATH` apart."""
+    """Parse `ollama:MODEL`, `ollama:MODEL@URL`, `openai:MODEL@URL` or `gguf:PATH`."""
     kind, colon, rest = name.partition(":")
     model, _, address = rest.partition("@")
     secret = secret_in_name(name)
@@ -85,10 +85,10 @@ def parse_model_name(name: str) -> ModelName:
 
 
 def is_same_model(asked: str, answered: str, aliases: Collection[str] = ()) -> bool:
-    """Tell whether the model that answered is the one that was asked for, or one of its aliases.
+    """Return whether the model that answered is the requested one or one of its aliases.
 
-    The same is a name in another case, with the path or the publisher before it, with `.gguf` or Ollama's `:latest`
-    behind it, or with the day of its snapshot. The beginning of another name is not: gpt-4 is not gpt-4o-mini.
+    Names are equal if they only differ in case, a leading path or publisher, a trailing `.gguf` or `:latest`,
+    or the date of the snapshot. A common prefix is not enough: gpt-4 is not gpt-4o-mini.
     """
     return any(
         one == other or one.removesuffix("-latest") == _undated(other)
@@ -98,7 +98,7 @@ def is_same_model(asked: str, answered: str, aliases: Collection[str] = ()) -> b
 
 
 def _pairs(names: Collection[str], answered: str) -> list[tuple[str, str]]:
-    """Return both names in a form that can be compared; a publisher counts only where both have one."""
+    """Return pairs of comparable names; a publisher only counts if both names have one."""
     pairs = []
     for name in names:
         one, other = _plain(name), _plain(answered)
@@ -117,7 +117,7 @@ def _undated(name: str) -> str:
 
 
 def _check_address(model: str, address: str) -> None:
-    """Refuse what is no plain address; it is repeated without what may be a password."""
+    """Reject invalid addresses; the message leaves out anything that may be a password."""
     try:
         parts = urlsplit(address)
         has_port = parts.port is None or parts.port > 0

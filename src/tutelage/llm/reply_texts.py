@@ -1,7 +1,7 @@
-"""What stands around the text of a reply: the thoughts before it and the code fence about it.
+"""Remove reasoning and code fences around the text of a reply.
 
-Models wrap their JSON in one of each, also when they are told not to. Taking those off leaves no choice about what the
-reply is: anything else around it makes it unreadable, as before.
+Models often wrap their JSON in one of each, even if told not to. Removing exactly these does not change what
+the reply is; anything else around it still makes it unreadable.
 """
 
 import re
@@ -13,14 +13,14 @@ _LANGUAGE = re.compile(r"[A-Za-z0-9_+.-]{0,20}")
 
 
 def unwrapped(reply: str) -> str:
-    """Return a reply without one block of thoughts before it and one code fence around it, where it has them."""
+    """Return a reply without a leading block of reasoning and a code fence around it."""
     return _without_fence(without_thoughts(reply))
 
 
 def without_thoughts(reply: str) -> str:
-    """Return what follows the block of thoughts that a reply begins with.
+    """Return a reply without its leading block of reasoning.
 
-    Some chat templates open the block themselves, so that only its end stands in the reply. A block without an end is
+    Some chat templates open the block themselves, so that only its end is in the reply. An unclosed block is
     the whole reply, which then has no text.
     """
     opening, closing = _OPENING.match(reply), _CLOSING.search(reply)
@@ -42,5 +42,5 @@ def _without_fence(reply: str) -> str:
     body = text[len(fence) : -len(fence)].lstrip(" \t")
     language = _LANGUAGE.match(body)
     after = body[language.end() :] if language else body
-    # Without a break after it, it is no language but the text itself.
+    # Without whitespace after it, it is not a language but part of the text.
     return after if after[:1].isspace() or not language or not language[0] else body

@@ -1,8 +1,9 @@
-"""The form in which a question is sent, and a plainer one where a server refuses a part of it.
+"""Build requests, and drop parts that a server rejects.
 
-Servers that speak as OpenAI's does differ in what they take: reasoning models want `max_completion_tokens` and no
-temperature, some vendors know no seed, no system message or no JSON schema. What is refused is found in the vendor's
-own words, since no two name it alike; what is asked for stays the same, and so does how the reply is read.
+OpenAI-compatible servers differ in what they accept: reasoning models require `max_completion_tokens` and no
+temperature; some vendors support no seed, system message or JSON schema. The rejected part is recognized from
+the vendor's own words, since no two vendors use the same ones. The task itself never changes, nor does the way
+replies are read.
 """
 
 import re
@@ -10,14 +11,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-OLLAMA_CONTEXT = 2048  # tokens; that of the book, and doubled where a prompt would not fit
+OLLAMA_CONTEXT = 2048  # tokens; as in the book, doubled until the prompt fits
 
 Messages = list[dict[str, str]]
 
 
 @dataclass(frozen=True)
 class ModelRequest:
-    """What one reply is asked for with, within so many seconds; with a `json_schema` it shall be JSON that fits it."""
+    """A request for one reply, with a timeout in seconds; the reply must match the `json_schema`, if any."""
 
     messages: Messages
     seed: int
@@ -29,7 +30,7 @@ class ModelRequest:
 
 @dataclass(frozen=True)
 class Form:
-    """Which parts of a question a server takes, as far as is known."""
+    """The parts of a request that a server accepts, as far as known."""
 
     limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     json: Literal["json_schema", "json_object", "text"] = "json_schema"
@@ -39,7 +40,7 @@ class Form:
     has_think: bool = True
 
     def left_out(self, question: ModelRequest) -> tuple[str, ...]:
-        """Name what the user should know was not asked for, in the order of the table in the guide."""
+        """Return the parts left out that the user should know about, in the order of the guide's table."""
         lost = {
             "temperature": not self.has_temperature,
             "seed": not self.has_seed,
@@ -50,7 +51,7 @@ class Form:
 
 @dataclass(frozen=True)
 class OptionalField:
-    """A part of the form: how refusals name it, and the form without it; None if it is not in the form any more."""
+    """An optional part of the form: a pattern for errors about it, and a function that removes it, or None."""
 
     named: re.Pattern[str]
     without: Callable[[Form], Form | None]
@@ -91,7 +92,7 @@ PARTS: Mapping[str, OptionalField] = {
         lambda form: replace(form, has_think=False) if form.has_think else None,
     ),
 }
-# What is left out, one after the other, where a refusal names nothing: first what reasoning models refuse.
+# What to leave out, in order, if an error names nothing: first what reasoning models reject.
 OPENAI_PARTS = ("limit", "temperature", "seed", "json", "system")
 OLLAMA_PARTS = ("think", "json", "system")
 
@@ -100,7 +101,7 @@ _REFUSED = re.compile(
     r"|available|deprecated|cannot|can't|failed to|forbidden|incompatible|unmarshal|not implemented"
 )
 _OF_PARAMETERS = re.compile(r"param|field|argument|propert|input|option|request|body|payload")
-# These are refused for another reason, so no other form would help.
+# Rejected for other reasons, so no other form would help.
 _OF_SOMETHING_ELSE = re.compile(
     r"api[_ ]?key|token (?:is )?(?:invalid|expired)|context|too (?:long|large|many)|model[\w ]* not (?:found|exist)"
     r"|no such model|unknown model|invalid model|quota|balance|credit|safety|content (?:policy|filter|management)"
@@ -110,10 +111,10 @@ _OF_SOMETHING_ELSE = re.compile(
 def plainer(
     form: Form, status: int, parameter: str, text: str, *, parts: tuple[str, ...], is_proven: bool
 ) -> Form | None:
-    """Return the form without what a refusal names, or None where it is no refusal of a part of the form.
+    """Return the form without the part named by an error, or None if the error is not about the form.
 
-    `parameter` is the one that the server names apart, `text` all that it says. A form that a server took before
-    (`is_proven`) is not at fault where nothing is named.
+    `parameter` is the parameter that the server reports, `text` its whole message. A form that the server has
+    accepted before (`is_proven`) is not blamed if nothing is named.
     """
     said = text.casefold()
     if status not in (400, 404, 405, 415, 422, 500, 501) or (
@@ -135,7 +136,7 @@ def plainer(
 
 
 def openai_request(question: ModelRequest, form: Form) -> dict[str, Any]:
-    """Return the body of a chat completion without its model."""
+    """Return the body of a chat completion request, without the model."""
     request: dict[str, Any] = {"messages": _messages(question, form), form.limit: question.max_tokens}
     if form.has_seed:
         request["seed"] = question.seed
@@ -150,7 +151,7 @@ def openai_request(question: ModelRequest, form: Form) -> dict[str, Any]:
 
 
 def ollama_request(question: ModelRequest, model: str, form: Form) -> dict[str, Any]:
-    """Return the body of a question to Ollama's /api/chat, which takes these options nowhere else."""
+    """Return the body of a request to Ollama's /api/chat, the only endpoint with these options."""
     request: dict[str, Any] = {
         "model": model,
         "messages": _messages(question, form),
@@ -163,7 +164,7 @@ def ollama_request(question: ModelRequest, model: str, form: Form) -> dict[str, 
         },
     }
     if form.has_think:
-        # Or a thinking model spends all its tokens before the first word of its reply.
+        # Otherwise a reasoning model can use up all tokens before its answer.
         request["think"] = False
     if question.json_schema is not None and form.json != "text":
         request["format"] = question.json_schema if form.json == "json_schema" else "json"
@@ -171,7 +172,7 @@ def ollama_request(question: ModelRequest, model: str, form: Form) -> dict[str, 
 
 
 def _messages(question: ModelRequest, form: Form) -> Messages:
-    """Return the messages; without a system role its text begins the first message of the user."""
+    """Return the messages; without a system role, its text is put before the first user message."""
     if form.has_system or not question.messages or question.messages[0]["role"] != "system":
         return question.messages
     system, first, *rest = question.messages
@@ -179,9 +180,9 @@ def _messages(question: ModelRequest, form: Form) -> Messages:
 
 
 def _ollama_context(question: ModelRequest) -> int:
-    """Return a context that surely holds the prompt: Ollama cuts off what does not fit, and says nothing."""
+    """Return a context length that is sure to fit the prompt: Ollama silently truncates longer ones."""
     prompt_bytes = sum(len(message["content"].encode()) for message in question.messages)
-    most_tokens = prompt_bytes // 2 + question.max_tokens  # hardly any text has a token for every two bytes
+    most_tokens = prompt_bytes // 2 + question.max_tokens  # few texts have more than one token per two bytes
     context = OLLAMA_CONTEXT
     while context < most_tokens:
         context *= 2

@@ -1,4 +1,4 @@
-"""What servers say when they refuse: read from the many forms that vendors give to the body of an error."""
+"""Read error responses of servers, in the many formats of different vendors."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class ServerError:
-    """The words of an error, its code and kind, the parameter it names, and what a model wrote before it failed."""
+    """The message, code, type and parameter of an error, and the text that a model generated before it failed."""
 
     text: str = ""
     code: str = ""
@@ -17,7 +17,7 @@ class ServerError:
     failed_generation: str | None = None
 
 
-# Of OpenAI, Azure, DeepSeek, Moonshot, Zhipu, Alibaba and others, as codes and in words.
+# Codes and words of OpenAI, Azure, DeepSeek, Moonshot, Zhipu, Alibaba and others.
 _QUOTA_CODES = {
     "insufficient_quota",
     "insufficient_balance",
@@ -39,7 +39,7 @@ _ASKS_TO_WAIT = re.compile(r"(?:retry|try again) (?:in|after) [\d.]+|per (?:minu
 
 
 def read_error(text: str) -> ServerError:
-    """Return what the body of an error says; nothing where it is a page for people."""
+    """Parse the body of an error; HTML pages count as empty."""
     try:
         return error_in(json.loads(text))
     except (ValueError, RecursionError):
@@ -47,7 +47,7 @@ def read_error(text: str) -> ServerError:
 
 
 def error_in(body: Any) -> ServerError:
-    """Return what a decoded body says: an object, `error` in it, or a list of one, as Google sends it."""
+    """Read an error from a decoded body: an object, its `error` field, or a list of one, as Google sends it."""
     if isinstance(body, list):
         body = body[0] if body else {}
     if not isinstance(body, dict):
@@ -60,7 +60,7 @@ def error_in(body: Any) -> ServerError:
     said = [
         _words(body[name]) for name in ("message", "detail", "details", "msg", "errors") if body.get(name)
     ]
-    metadata = body.get("metadata")  # OpenRouter's, with what the provider behind it said
+    metadata = body.get("metadata")  # from OpenRouter, with the message of the provider behind it
     raw = metadata.get("raw") if isinstance(metadata, dict) else None
     failed = body.get("failed_generation")
     return ServerError(
@@ -73,7 +73,7 @@ def error_in(body: Any) -> ServerError:
 
 
 def is_out_of_credit(status: int, error: ServerError, *, asks_to_wait: bool) -> bool:
-    """Tell whether an account has nothing left, which no wait changes, unlike too many questions in a minute."""
+    """Return whether an account has run out of credit, which waiting does not fix, as opposed to a rate limit."""
     names = {error.code.casefold(), error.kind.casefold()}
     said = error.text.casefold()
     if status == 402 or names & _QUOTA_CODES:

@@ -1,4 +1,4 @@
-"""How a server is asked for a reply: within bounds of time and size, and again where a fault may pass by itself."""
+"""Send requests to servers, with limits on time and size, and retry after temporary errors."""
 
 import re
 import time
@@ -15,19 +15,19 @@ from tutelage.text.credentials import KEY_VARIABLE, without_known_keys
 MOST_TRIES = 5
 FIRST_PAUSE_SECONDS = 1.0
 LARGEST_REPLY_BYTES = 2**20
-# What may pass by itself; any other refusal will be the same next time.
+# Statuses that may be temporary; any other error will recur.
 PASSING_STATUSES = {408, 409, 425, 429, 500, 502, 503, 504, 529}
-# Faults after which a server cannot have seen the question, so that it costs nothing.
+# Errors before a server received the request, so that it costs nothing.
 NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
 
 
 @dataclass(frozen=True)
 class Reply:
-    """The text of a reply, and how many tokens the server counted; None where it did not say.
+    """The text of a reply, and the token counts reported by the server (None if unknown).
 
-    `model` is the name that the server gives where it is another than was asked for, or "" where it gives none.
-    `is_cut` tells that the reply ended at the limit of tokens, `has_thought` that some of them were thoughts, and
-    `left_out` what of the question the server did not take.
+    `model` is the server's name for the model if it differs from the requested one, or "" if the server gives
+    none. `is_cut`: the reply hit the token limit. `has_thought`: it included reasoning. `left_out`: parts of
+    the request that the server did not accept.
     """
 
     text: str
@@ -40,22 +40,22 @@ class Reply:
 
 
 class Meter(Protocol):
-    """What is told of every try of a question, before it is sent and after."""
+    """Called before and after every attempt of a request."""
 
     def begin(self) -> None:
-        """Charge a try at its most, or raise, so that it is not sent."""
+        """Charge the maximum cost of an attempt, or raise to prevent it."""
 
     def end(self, reply: Reply | None, *, was_sent: bool) -> None:
-        """Settle the try that was begun."""
+        """Settle the attempt."""
 
 
 def count_of(value: object) -> int | None:
-    """Return what a server counted; a count that is no count is none."""
+    """Return a token count, or None if the value is not one."""
     return value if type(value) is int and value >= 0 else None
 
 
 class PassingError(Exception):
-    """A fault that may pass by itself, and the pause in seconds that the server asked for."""
+    """A temporary error, with the pause in seconds that the server asked for."""
 
     def __init__(self, code: str, reason: str, pause: float | None = None, *, was_sent: bool = True) -> None:
         super().__init__(reason)
@@ -63,16 +63,16 @@ class PassingError(Exception):
 
 
 class AskOtherwiseError(Exception):
-    """A server refused a part of the question, and the next try goes without it at once."""
+    """Raised if a server rejects a part of a request; the next attempt, without that part, follows at once."""
 
 
 def patiently(
     once: Callable[[float], Reply], told: str, timeout_seconds: float, meter: Meter | None = None
 ) -> Reply:
-    """Return what `once(seconds left)` returns, trying again after a fault that may pass as long as there is time.
+    """Return what `once(seconds left)` returns, and retry after temporary errors while there is time.
 
-    `told` names the model and its server in messages, and `meter` is told of every try. LanguageModelError where
-    the time or the tries are used up.
+    `told` names the model and its server in messages, and `meter` is called for every attempt. Raise
+    LanguageModelError if the time or the attempts are used up.
     """
     end = time.monotonic() + timeout_seconds
     tries = 0
@@ -92,7 +92,7 @@ def patiently(
 
 
 def _metered(once: Callable[[float], Reply], seconds: float, meter: Meter | None) -> Reply:
-    """Try once; whatever ends it without a reply leaves it charged, unless it was never sent."""
+    """Make one attempt; if it fails, it stays charged unless the request was never sent."""
     if meter is None:
         return once(seconds)
     meter.begin()
@@ -117,7 +117,7 @@ def _gave_up(fault: PassingError, told: str, tries: int, timeout_seconds: float)
 
 
 def http_client(*, is_here: bool) -> httpx2.Client:
-    """Return a client that follows no redirect, and takes the way through a proxy to other machines alone."""
+    """Return a client that follows no redirects, and uses a proxy only for remote hosts."""
     return httpx2.Client(
         trust_env=not is_here,
         follow_redirects=False,
@@ -127,7 +127,7 @@ def http_client(*, is_here: bool) -> httpx2.Client:
 
 
 def _bound(response: httpx2.Response) -> None:
-    """Let a reply be neither endless nor packed: a time-out by itself only bounds the wait for the next byte."""
+    """Limit the total time of a response; a timeout only limits the wait for the next byte."""
     if response.headers.get("content-encoding", "identity") != "identity":
         raise httpx2.DecodingError("the reply is compressed, which was not requested")
     seconds = response.request.extensions["timeout"]["read"]
@@ -135,7 +135,7 @@ def _bound(response: httpx2.Response) -> None:
 
 
 class _Bounded(httpx2.SyncByteStream):
-    """The body of a reply, until it is too long or has taken too long."""
+    """The body of a response, limited in size and time."""
 
     def __init__(self, body: Any, seconds: float) -> None:
         self._body, self._seconds = body, seconds
@@ -155,7 +155,7 @@ class _Bounded(httpx2.SyncByteStream):
 
 
 def refusal(response: httpx2.Response, told: str) -> Exception:
-    """Return what a status says: a fault that may pass, or one that stays with its remedy."""
+    """Return the exception for an error status: temporary, or permanent with a remedy."""
     status, error = response.status_code, read_error(response.text)
     said = f"it answered {status}, {brief(error.text or response.reason_phrase)}"
     pause = _retry_after(response)
@@ -184,19 +184,19 @@ def _retry_after(response: httpx2.Response) -> float | None:
 
 
 def passing(fault: BaseException) -> PassingError:
-    """Return the fault of a connection as one that may pass."""
+    """Return a connection error as a temporary error."""
     never = isinstance(fault, NEVER_SENT) or "proxy" in type(fault).__name__.casefold()
     return PassingError("llm.request_failed", _reason(fault), was_sent=not never)
 
 
 def _reason(fault: BaseException) -> str:
-    """Say in a few words why a connection came to nothing."""
+    """Describe briefly why a connection failed."""
     if isinstance(fault, httpx2.TimeoutException):
         return "it timed out"
     return brief(str(fault)) or type(fault).__name__
 
 
 def brief(text: str) -> str:
-    """Shorten what a server says to a line, without the user's key and others if it repeats them."""
+    """Shorten a server's message to one line, and redact keys."""
     line = " ".join(without_known_keys(text).split())
     return line if len(line) <= 200 else f"{line[:200]} …"
