@@ -1,1 +1,1 @@
-"""Every setting, declared once; recipes as TOML, read, checked and written; and those that ship."""
+"""Settings, declared once; recipes in TOML: read, validate, write, and the built-in ones."""

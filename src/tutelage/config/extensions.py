@@ -1,7 +1,7 @@
-"""What a recipe names by a word and another package does: the module of each, by that word.
+"""Names that a recipe can use, with the modules that implement them.
 
-A recipe is checked before anything is loaded, so the names stand here, and what has a name is imported when it is
-first used.
+A recipe is validated before anything is loaded, so the names are listed here, and each module is imported on
+first use.
 """
 
 from collections import ChainMap
@@ -21,14 +21,14 @@ METRICS: dict[str, str] = {
     "bits_per_byte": "tutelage.evaluation.metrics.bits_per_byte",
 }
 
-# Scored where the answers are of their kind, or where a recipe names one of them.
+# Computed only for suitable answers, or if a recipe names them.
 OPTIONAL_METRICS: dict[str, str] = {
     "json_fields": "tutelage.evaluation.metrics.json_fields",
     "json_exact": "tutelage.evaluation.metrics.json_exact",
     "json": "tutelage.evaluation.metrics.valid_json",
     "numeric": "tutelage.evaluation.metrics.numeric",
 }
-ANSWER_METRICS: Mapping[str, str] = ChainMap(OPTIONAL_METRICS, METRICS)  # which names the usual ones first
+ANSWER_METRICS: Mapping[str, str] = ChainMap(OPTIONAL_METRICS, METRICS)  # the usual ones come first
 
 # What the fine-tuned model has to beat beside its base model in the run's own prompt, the plainest first.
 BASELINES: dict[str, str] = {
@@ -40,7 +40,7 @@ BASELINES: dict[str, str] = {
     "nearest_answer": "tutelage.evaluation.baselines.nearest_answer",
 }
 
-AUTO = "auto"  # the metric that suits the kind of task, see evaluation/task/choice.py
+AUTO = "auto"  # choose by the kind of task, see evaluation/task/choice.py
 
 SET_METRICS: dict[str, str] = {
     "exact_match": "tutelage.evaluation.metrics.exact_match",
@@ -61,7 +61,7 @@ SET_METRICS: dict[str, str] = {
 
 @dataclass(frozen=True)
 class LossEntry:
-    """The module of a preference loss, and which of the settings that not every loss has it takes."""
+    """The module of a preference loss, and the optional settings that it uses."""
 
     module: str
     parameters: tuple[str, ...] = ()
@@ -85,7 +85,7 @@ ROW_FORMATS: dict[str, str] = {
     "text-label": "tutelage.data.formats.row_formats.text_label",
 }
 
-# By the ending of the file's name. A file is recognised by what it holds, and written as its ending says.
+# By file extension. A file is recognized by its content, and written according to its extension.
 FILE_FORMATS: dict[str, str] = {
     ".json": "tutelage.data.sources.file_formats.json_file",
     ".jsonl": "tutelage.data.sources.file_formats.json_lines_file",
@@ -98,7 +98,7 @@ FILE_FORMATS: dict[str, str] = {
 
 @dataclass(frozen=True)
 class TargetEntry:
-    """The module of an export target, and what it writes, for help."""
+    """The module of an export target, and a description of its output for help texts."""
 
     module: str
     help: str
@@ -116,13 +116,13 @@ EXPORT_TARGETS: dict[str, TargetEntry] = {
 
 
 def in_words(names: Sequence[str], word: str = "and") -> str:
-    """Return names as a sentence lists them."""
+    """Join names for use in a sentence."""
     *others, last = names
     return f"{', '.join(others)} {word} {last}" if others else last
 
 
 def one_of(table: Mapping[str, Any]) -> BeforeValidator:
-    """Return the validator of a setting whose value is a name in a table; its error is that of a Literal."""
+    """Return a validator for settings whose value is a key of `table`; its error is the same as for a Literal."""
 
     def require_known(name: Any) -> Any:
         if not isinstance(name, str) or name not in table:

@@ -1,8 +1,8 @@
-"""Which settings have no effect beside some others, and what of a model is trained, in words."""
+"""Find settings without effect, and describe training methods."""
 
 Names = tuple[str, ...]
 
-# They say who scores the answers and at what price, and change no answer.
+# They control scoring by judges and its cost, but do not change answers.
 OF_JUDGES: Names = (
     "evaluation.judges",
     "evaluation.labels",
@@ -17,7 +17,7 @@ OF_JUDGES: Names = (
 )
 # Only answers to instructions are compared with prompts for the base model.
 OF_BASELINES: Names = ("evaluation.baselines", "evaluation.few_shot")
-# A classification reads the text alone, and writes no answer that could be sampled, scored or judged.
+# Classification only reads the text, and generates no answers to sample, score or judge.
 IN_CLASSIFICATION: Names = (
     "data.prompt_template",
     "data.train_on",
@@ -32,7 +32,7 @@ IN_CLASSIFICATION: Names = (
     "evaluation.general_text_kl_margin",
     *OF_JUDGES,
 )
-# A set of labels has no rarity of its own, and no name that the base model could write.
+# A label set has no class frequency, and no name that the base model could generate.
 BESIDE_SEVERAL_LABELS: Names = ("training.class_weights", "evaluation.zero_shot")
 OF_LABELS: Names = ("data.label_separator", "data.pooling", *BESIDE_SEVERAL_LABELS)
 WITHOUT_LORA: Names = ("adapter.r", "adapter.lora_alpha", "adapter.lora_dropout", "adapter.target_modules")
@@ -41,7 +41,7 @@ WITHOUT_LORA: Names = ("adapter.r", "adapter.lora_alpha", "adapter.lora_dropout"
 def inactive_settings(
     objective: str, inactive: Names, method: str, *, several_labels: bool
 ) -> dict[str, Names]:
-    """Return the names of settings that a recipe has no use for, by the reason; they stand at their defaults.
+    """Return the settings without effect, by reason; a recipe must leave them at their defaults.
 
     `inactive` are those without effect under the objective.
     """
@@ -54,7 +54,7 @@ def inactive_settings(
 
 
 def describe_method(method: str, rank: int) -> str:
-    """Say for a person what an adapter of this kind trains."""
+    """Describe a training method."""
     return {
         "lora": f"LoRA, rank {rank}",
         "full": "full fine-tuning",

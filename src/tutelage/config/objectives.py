@@ -1,6 +1,6 @@
-"""What a recipe and the readers of its rows know of each objective, before anything is loaded: one entry for each.
+"""Objectives as recipes and row readers see them, before anything is loaded: one entry each.
 
-All else that differs between objectives stands in a folder of its own, `objectives/<name>`.
+Everything else that differs between objectives is in `objectives/<name>`.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from tutelage.config.inactive_settings import IN_CLASSIFICATION, OF_BASELINES, O
 
 Gives = Literal["answers", "labels"]
 
-# Of the table [preference], what one of the two objectives that share it has alone.
+# The settings in [preference] that only one of its two objectives uses.
 OF_PAIRS: Names = (
     "preference.loss",
     "preference.label_smoothing",
@@ -23,14 +23,16 @@ OF_KTO: Names = ("preference.desirable_weight", "preference.undesirable_weight")
 
 @dataclass(frozen=True)
 class ObjectiveInfo:
-    """What an objective is called, which rows it takes and which settings go with it.
+    """Name, row format and settings of an objective.
 
-    `row_format` is the one format of its rows, None where any answer will do. `unit` is what its training counts, and
-    `loss_unit` what its loss is measured in. `gives` is what the model answers to a text, `command` the command
-    for it, and `prompted_with` and `usage` describe it in a model card. `settings`, whole tables in `sections`, and
-    `values` of other settings are its own: no objective has them unless it names them too; what of them
-    `changes_no_answer` leaves runs comparable. `ignores` names the shared settings without effect, `refused` the values
-    that it cannot honour, and `barred` the settings that it cannot take at all, with the reason.
+    `row_format` is the only accepted format; None accepts any rows with answers. `unit` is what training
+    counts, and `loss_unit` the unit of the loss. `gives` is what the model returns for a text, `command` the
+    command for that; `prompted_with` and `usage` describe it in a model card.
+
+    `settings`, whole tables in `sections`, and `values` of other settings belong to this objective; others only
+    have them if they name them too. Of these, `changes_no_answer` do not affect the comparability of runs.
+    `ignores` lists shared settings without effect, `refused` unsupported values, and `barred` unsupported
+    settings with the reason.
     """
 
     name: str
@@ -40,13 +42,13 @@ class ObjectiveInfo:
     row_format: str | None = None
     columns: str = "what is asked and what is answered"
     unit: str = "examples"
-    tag: str = "instruction-tuning"  # of model hubs
+    tag: str = "instruction-tuning"  # on model hubs
     gives: Gives = "answers"
-    library: str = "transformers"  # loads the model where every weight is trained
+    library: str = "transformers"  # loads the model if all weights are trained
     prompted_with: str = "the prompt template `{prompt}`"
     command: str = "generate"
     usage: str = 'Prompt it with the template that it was trained with: `data.prompt_template = "{prompt}"`.'
-    fields_beside: Names = ()  # of its rows, which their format does not have
+    fields_beside: Names = ()  # of its rows, in addition to those of their format
     settings: Names = ()
     sections: Names = ()
     values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -57,7 +59,7 @@ class ObjectiveInfo:
 
     @property
     def inactive(self) -> Names:
-        """The settings without effect: those it ignores, and those of others outside tables that it does not have."""
+        """Settings without effect: ignored ones, and those of other objectives in tables that this one shares."""
         others = OBJECTIVES.values()
         foreign = {section for other in others for section in other.sections} - {*self.sections}
         of_others = dict.fromkeys(name for other in others for name in other.settings)
@@ -65,7 +67,7 @@ class ObjectiveInfo:
         return (*self.ignores, *(name for name in unknown if name.split(".")[0] not in foreign))
 
     def has_effect(self, setting: str) -> bool:
-        """Tell whether a setting, named `section.name`, changes anything."""
+        """Return whether a setting, named `section.name`, has any effect."""
         return setting not in self.inactive
 
 
@@ -132,15 +134,15 @@ DEFAULT = _ENTRIES[0]
 
 
 def objective_of_rows(format: str) -> str:
-    """Return the name of the objective whose rows all have a format."""
+    """Return the name of the objective that requires a row format."""
     return next(name for name, one in OBJECTIVES.items() if one.row_format == format)
 
 
 def objective_that_reads(field: str) -> str:
-    """Return the name of the objective that reads a field beside those of a row's format."""
+    """Return the name of the objective that reads an additional field."""
     return next(name for name, one in OBJECTIVES.items() if field in one.fields_beside)
 
 
 def describe_objectives() -> str:
-    """Return what each objective does, for help."""
+    """Return a description of all objectives for help texts."""
     return "; ".join(f"`{name}` {one.help}" for name, one in OBJECTIVES.items()) + "."

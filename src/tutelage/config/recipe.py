@@ -1,6 +1,6 @@
-"""Every setting of a run, declared once, with its unit; help, reference page and error texts come from here.
+"""Declare every setting of a run once; help, reference page and error messages are generated from it.
 
-Names are those of Hugging Face and TRL where they have one.
+Names follow Hugging Face and TRL where they exist there.
 """
 
 from collections.abc import Callable
@@ -26,11 +26,11 @@ DEFAULT_MODEL = "smollm2-135m-instruct"
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
-# The random numbers of a step come from seed * MOST_STEPS + step, so with more steps two seeds would share some.
+# Steps are seeded with seed * MOST_STEPS + step, so more steps would make two seeds overlap.
 MOST_STEPS = 2**24
 Steps = Annotated[int, Field(ge=1, le=MOST_STEPS)]
 
-# The loss on fewer examples moves by chance from one validation to the next, and ends no training.
+# With fewer examples, the validation loss fluctuates too much for early stopping.
 FEWEST_TO_STOP = 8
 
 
@@ -224,7 +224,7 @@ class TrainingSettings(Section):
 
 
 class Recipe(Section):
-    """A whole run; the tables are named after the stages."""
+    """A complete run; the tables are named after the stages."""
 
     data: DataSettings = DataSettings()
     model: ModelSettings = ModelSettings()
@@ -243,7 +243,7 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def settings_go_with_the_objective(self) -> "Recipe":
-        """Refuse sections and values of other objectives, and values that this one cannot honour."""
+        """Reject sections and values of other objectives, and values that this objective does not support."""
         defaults = Recipe.model_construct()
         for other in OBJECTIVES.values():
             for section in {*other.sections} - {*self.objective.sections}:
@@ -296,7 +296,7 @@ class Recipe(Section):
         return self
 
     def inactive_settings(self) -> dict[str, tuple[str, ...]]:
-        """Return the names of settings without effect beside the others, by the reason."""
+        """Return the settings that have no effect because of others, by reason."""
         objective, separator = self.objective, self.data.label_separator
         return inactive_settings(
             objective.name,
@@ -315,7 +315,7 @@ class Recipe(Section):
         return self
 
 
-# The tables that a model is made of: all but the one that says how it is evaluated.
+# The tables that affect the model: all except evaluation.
 TRAINED = tuple(name for name in Recipe.model_fields if name != "evaluation")
 
 

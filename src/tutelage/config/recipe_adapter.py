@@ -11,7 +11,7 @@ from tutelage.text.patterns import compile_pattern
 
 ALL_LINEAR = "all-linear"
 
-# How many of the last blocks are trained in place under a head for labels.
+# Number of last blocks that are trained in place under a classification head.
 LAST_BLOCKS = {"head": 0, "last-block": 1, "last-two-blocks": 2}
 
 
@@ -37,7 +37,7 @@ class AdapterSettings(Section):
     @field_validator("target_modules", mode="before")
     @classmethod
     def names_in_one_text_are_a_list(cls, value: Any) -> Any:
-        """Read `q_proj,v_proj` and `[q_proj, v_proj]` as lists; peft would take either for a regular expression."""
+        """Read `q_proj,v_proj` and `[q_proj, v_proj]` as lists; peft would take either as a regular expression."""
         if isinstance(value, str):
             names = _names_in(value)
             if names is None:
@@ -57,7 +57,7 @@ class AdapterSettings(Section):
 
 @dataclass(frozen=True)
 class Tuning:
-    """Which weights are trained: those of an adapter, all of the model, or those of its last blocks and its head."""
+    """Which weights are trained: an adapter, the whole model, or the last blocks and the head."""
 
     method: Method = "lora"
     adapter: AdapterSettings = field(default_factory=AdapterSettings)
@@ -68,12 +68,12 @@ class Tuning:
 
     @property
     def last_blocks(self) -> int | None:
-        """Number of last blocks that are trained in place; None if all weights or an adapter are trained."""
+        """Number of last blocks trained in place; None for an adapter or full fine-tuning."""
         return LAST_BLOCKS.get(self.method)
 
 
 def _names_in(text: str) -> list[str] | None:
-    """Return the module names in a text, without brackets and quotes; None where it is a regular expression."""
+    """Return the module names in a text, without brackets and quotes; None if it is a regular expression."""
     inner = text.strip()
     if inner[:1] + inner[-1:] in ("[]", "()"):
         inner = inner[1:-1]

@@ -1,4 +1,4 @@
-"""The table [evaluation] of the recipe, and those of its named test sets."""
+"""The table [evaluation] of the recipe, and the tables of named test sets."""
 
 import re
 from collections import ChainMap
@@ -20,7 +20,7 @@ Price = Annotated[float, Field(ge=0)]
 
 
 class EvalSetSettings(Section):
-    """A named test set, [evaluation.sets.NAME]: other rows with a metric and a verdict of their own."""
+    """A named test set, [evaluation.sets.NAME]: additional rows with their own metric and verdict."""
 
     source: Name = Field(description="Source of its rows, as for data.source.")
     metric: SetMetricName = Field(
@@ -60,7 +60,7 @@ class EvalSetSettings(Section):
                 and self.metric != owner
             ):
                 if parameter == "tolerance" and not self.tolerance:
-                    continue  # a recorded recipe spells out this default
+                    continue  # a recorded recipe contains this default
                 raise setting_error(
                     "settings.metric_parameter",
                     f"{parameter} belongs to the metric {owner}, but the metric is {self.metric}",
@@ -167,7 +167,7 @@ class EvaluationSettings(Section):
     @field_validator("judges", "judge_aliases", mode="after")
     @classmethod
     def names_hold_no_secret(cls, names: list[str]) -> list[str]:
-        """Refuse a key or a password before any stage writes it down; the error does not repeat it."""
+        """Reject keys and passwords before any stage stores them; the error does not repeat them."""
         for name in names:
             secret = secret_in_name(name)
             if secret == "key":

@@ -1,4 +1,4 @@
-"""Recipes as TOML: read, overridden from the command line, checked, and written back with every value."""
+"""Recipes in TOML: read, override from the command line, validate, and write with all values."""
 
 import re
 import tomllib
@@ -20,17 +20,17 @@ from tutelage.errors import RecipeError
 from tutelage.text.credentials import without_known_keys, without_secrets
 from tutelage.text.spelling import did_you_mean, nearest, nearest_path
 
-# Where and in which type the products are computed may differ from stage to stage.
+# Device and dtype may differ between stages.
 PLACE_OF_WORK = ("training.device", "training.dtype")
-# What is only told of a run may be said, or said otherwise, when it is done.
+# Descriptive settings can change after the run.
 TOLD = ("data.license",)
-# What a run knows by its hash, wherever it stands.
+# Inputs identified by hash, wherever they are.
 FOUND_BY_HASH = ("model.adapter",)
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One value of a recipe and where it came from: `default`, `lora.toml:14` or `--set`."""
+    """A setting of a recipe and its origin: `default`, `lora.toml:14` or `--set`."""
 
     name: str
     value: Any
@@ -40,11 +40,11 @@ class Setting:
 
 @dataclass(frozen=True)
 class LoadedRecipe:
-    """A checked recipe, and the origin of every value that is not a default.
+    """A validated recipe, and the origin of every value that is not a default.
 
-    With `unchecked` no file of the base model is hashed; it is the SHA-256 that the run recorded, or empty. The folder
-    `functions_in` may record functions of the user's own that belong to the recipe. `adapter_at`, `data_at` and
-    `model_at` are where the adapter, the data and the base model of a run stand now, if not where it recorded them.
+    With `unchecked`, the SHA-256 recorded by the run or "", the base model's files are not hashed. The folder
+    `functions_in` may contain the record of user functions that belong to the recipe. `adapter_at`, `data_at`
+    and `model_at` are the current locations of inputs that have moved since the run recorded them.
     """
 
     recipe: Recipe
@@ -56,28 +56,28 @@ class LoadedRecipe:
     model_at: str | None = None
 
     def settings(self) -> list[Setting]:
-        """Return every setting in the order of its declaration."""
+        """Return all settings in order of declaration."""
         return [
             Setting(name, value, self._origin(name), description)
             for name, value, description in walk(self.recipe)
         ]
 
     def is_changed(self, setting: Setting) -> bool:
-        """Tell whether a setting has another value than its default, or was given by hand."""
+        """Return whether a setting differs from its default or was given on the command line."""
         return setting.origin.startswith("-") or setting.value != _defaults()[setting.name]
 
     def inactive_settings(self) -> dict[str, tuple[str, ...]]:
-        """Return the names of settings without effect, by the reason."""
+        """Return the settings without effect, by reason."""
         return self.recipe.inactive_settings()
 
     def _origin(self, name: str) -> str:
-        # A table of tables, as evaluation.sets, comes from where the first setting in it does.
+        # For a table of tables, such as evaluation.sets, use the origin of the first setting in it.
         within = (origin for known, origin in self.origins.items() if known.startswith(f"{name}."))
         return self.origins.get(name) or next(within, "default")
 
 
 def setting_text(value: object) -> str:
-    """Return the value of a setting as people read it: as in TOML, numbers rounded, and a dash for what is not set."""
+    """Format a setting for display: as in TOML, with rounded numbers, and a dash for unset values."""
     if isinstance(value, BaseModel):
         value = value.model_dump(exclude_defaults=True)
     if isinstance(value, dict):
@@ -94,9 +94,9 @@ def setting_text(value: object) -> str:
 
 
 def load(path: Path | None, overrides: Mapping[str, Any], assignments: Sequence[str]) -> LoadedRecipe:
-    """Read a recipe file (None: all defaults), then apply overrides by option, then `section.name=value` texts.
+    """Read a recipe file (None: defaults) and apply option overrides, then `section.name=value` assignments.
 
-    `overrides` maps an option and its setting, joined by a space, to the value: {"--data data.source": "my.json"}.
+    `overrides` maps "OPTION SETTING" to a value: {"--data data.source": "my.json"}.
     """
     tables, origins = _read(path) if path else ({}, {})
     options = {option_and_name.split(" ")[0] for option_and_name in overrides}
@@ -119,7 +119,7 @@ def load(path: Path | None, overrides: Mapping[str, Any], assignments: Sequence[
 
 
 def check(tables: Mapping[str, Any], origins: Mapping[str, str]) -> Recipe:
-    """Return tables of settings as a recipe; RecipeError names what is unknown or out of its range."""
+    """Validate tables of settings; raise RecipeError for unknown settings and invalid values."""
     try:
         return Recipe.model_validate(tables)
     except ValidationError as fault:
@@ -128,7 +128,7 @@ def check(tables: Mapping[str, Any], origins: Mapping[str, str]) -> Recipe:
 
 
 def _require_effect(loaded: LoadedRecipe, given: Collection[str]) -> None:
-    """Stop where a setting is given by hand that has no effect, though it has its default's value."""
+    """Raise RecipeError if a setting on the command line has no effect, even with its default value."""
     for reason, names in loaded.inactive_settings().items():
         for name in names:
             if name in given:
@@ -139,7 +139,7 @@ def _require_effect(loaded: LoadedRecipe, given: Collection[str]) -> None:
 
 
 def to_toml(recipe: Recipe) -> str:
-    """Return the whole recipe, every value written out; a setting without a value or an effect is left out."""
+    """Write a recipe with all values, except settings that are unset or have no effect."""
     tables = recipe.model_dump(exclude_none=True)
     for names in recipe.inactive_settings().values():
         for section, key in (name.split(".") for name in names):
@@ -154,7 +154,7 @@ def changed_settings(
     sections: Collection[str] = tuple(Recipe.model_fields),
     apart_from: Collection[str] = (*PLACE_OF_WORK, *TOLD, *FOUND_BY_HASH),
 ) -> list[str]:
-    """Name the settings of some sections that differ between two recipes, with both values."""
+    """Describe the settings in `sections` that differ between two recipes, with both values."""
     return [
         f"{name} (was {old!r}, now {new!r})"
         for (name, old, _), (_, new, _) in zip(walk(before), walk(after), strict=True)
@@ -171,7 +171,7 @@ def walk(recipe: Recipe) -> Iterator[tuple[str, Any, str]]:
 
 
 def setting_named(name: str) -> str:
-    """Return a setting as `section.name`, given so or by its last part alone, which no two of them share."""
+    """Return the full name of a setting, given as `section.name` or as its unique last part."""
     known = {full.partition(".")[2]: full for full, _, _ in walk(Recipe())}
     if name in known:
         return known[name]
@@ -186,7 +186,7 @@ def setting_named(name: str) -> str:
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
     try:
-        text = path.read_text(encoding="utf-8-sig")  # some editors begin a file with a byte-order mark
+        text = path.read_text(encoding="utf-8-sig")  # some editors write a byte-order mark
         tables = tomllib.loads(text)
     except FileNotFoundError as fault:
         raise RecipeError(
@@ -218,7 +218,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
 
 
 def _nearest_recipe(path: Path) -> Path | str | None:
-    """Return the shipped recipe, or what stands beside a path, that was most likely meant by it."""
+    """Return the built-in recipe, or the neighbor of a path, with the most similar name."""
     shipped = nearest(str(path), shipped_recipes())
     return shipped or nearest_path(path, lambda entry: entry.suffix == ENDING or entry.is_dir())
 
@@ -267,7 +267,7 @@ def _assign(tables: dict[str, Any], name: str, value: Any) -> None:
 
 
 def _explain(error: Any, origins: Mapping[str, str]) -> Message:
-    # A named test set is a table two levels further in.
+    # Named test sets are nested two levels deeper.
     depth = 4 if error["loc"][:2] == ("evaluation", "sets") else 2
     name = ".".join(str(part) for part in error["loc"][:depth])
     where = f" ({origins[name]})" if name in origins else ""
@@ -282,9 +282,9 @@ def _explain(error: Any, origins: Mapping[str, str]) -> Message:
         if new := renamed_setting(name):
             return Message("settings.renamed", describe_rename(f"{name}{where}", new))
         return Message("settings.unknown", f"Unknown setting {name}{where}.{_meant_setting(name)}")
-    # pydantic begins with the kind of value: "Input should be ...", "String should have ..."
+    # pydantic starts with the type: "Input should be ...", "String should have ..."
     message = re.sub(r"^\w+ (?=should )", "", error["msg"])
-    if error["type"] == "string_unicode":  # a name of a file in some older encoding
+    if error["type"] == "string_unicode":  # a file name in an older encoding
         told = f"{name} is {error['input']!r}{where}, which is not valid Unicode. Rename the file or folder."
         return Message("settings.not_unicode", told)
     if error["type"] in all_codes():
@@ -298,13 +298,13 @@ def _explain(error: Any, origins: Mapping[str, str]) -> Message:
 
 
 def _shown(name: str, value: Any) -> str:
-    """Return a value as a message repeats it; the name of a judge may hold a key or a password."""
+    """Format a value for a message; a judge's name may contain a key or a password."""
     is_address = name.startswith("evaluation.judge") and isinstance(value, str)
     return without_known_keys(repr(without_secrets(value) if is_address else value))
 
 
 def _nearest(name: str) -> str | None:
-    """Return the setting that was most likely meant: by its last words, by its initials (lr), or by its spelling."""
+    """Return the most likely setting: by its last words, its initials (lr), or its spelling."""
     section, _, key = name.rpartition(".")
     if section.startswith("evaluation.sets."):
         near = nearest(key, EvalSetSettings.model_fields)

@@ -9,7 +9,7 @@ from tutelage.config.recipe_section import Section, setting_error
 
 
 class PreferenceSettings(Section):
-    """The loss of preference tuning, [preference]; for training.objective=dpo, and in part for kto."""
+    """The settings of preference losses, for training.objective=dpo, and partly for kto."""
 
     loss: Annotated[str, one_of(PREFERENCE_LOSSES)] = Field(
         "sigmoid",
@@ -43,7 +43,7 @@ class PreferenceSettings(Section):
 
     @model_validator(mode="after")
     def parameters_belong_to_the_loss(self) -> "PreferenceSettings":
-        # A recorded recipe spells out the defaults.
+        # A recorded recipe contains the defaults.
         changed = {"label_smoothing": self.label_smoothing != 0.0, "gamma": self.gamma != 0.5}
         for name, is_changed in changed.items():
             if is_changed and name not in PREFERENCE_LOSSES[self.loss].parameters:

@@ -1,4 +1,4 @@
-"""What every table of the recipe is."""
+"""The base class of recipe tables, and shared field types."""
 
 from typing import Annotated, LiteralString
 
@@ -14,7 +14,7 @@ Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class Section(BaseModel):
-    """A table of the recipe: frozen, and closed to unknown keys."""
+    """A table of the recipe: immutable, and without unknown keys."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, strict=True, allow_inf_nan=False, protected_namespaces=()
@@ -22,5 +22,5 @@ class Section(BaseModel):
 
 
 def setting_error(code: LiteralString, message: str) -> PydanticCustomError:
-    """Return the error of a validator, with a code of its own; pydantic would give every ValueError the same."""
+    """Return a validation error with its own code; pydantic gives every ValueError the same one."""
     return PydanticCustomError(code, "{message}", {"message": message})

@@ -1,4 +1,4 @@
-"""What settings, their values and options were called in earlier versions, so that an error can name the new word."""
+"""Former names of settings, values and options, so that errors can point to the new ones."""
 
 from collections.abc import Mapping
 
@@ -34,7 +34,7 @@ OPTIONS: Mapping[str, str] = {
 
 
 def renamed_setting(name: str) -> str | None:
-    """Return the new name of a setting, given as `section.name` or by its last part alone; None if it has none."""
+    """Return the new name of a setting, given in full or by its last part; None if it was not renamed."""
     of_a_set = name.startswith("evaluation.sets.") and name.endswith(".map")
     if of_a_set:
         return f"{name.removesuffix('.map')}.column_map"
@@ -42,6 +42,6 @@ def renamed_setting(name: str) -> str | None:
 
 
 def describe_rename(name: str, new: str) -> str:
-    """Return the sentence that names the new setting, and the new words for its values."""
+    """Describe the renaming of a setting and its values."""
     values = "".join(f"; {old!r} is now {value!r}" for old, value in VALUES.get(new, {}).items())
     return f"{name} was renamed to {new}{values}."

@@ -1,4 +1,4 @@
-"""The recipes that ship with the package, by their names; each begins with what it is for and what it takes."""
+"""The built-in recipes by name; each file begins with its purpose and its cost."""
 
 import re
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ OPENING = re.compile(r"# For: (?P<purpose>.+)\n# Takes: (?P<takes>.+)\n")
 
 @dataclass(frozen=True)
 class ShippedRecipe:
-    """purpose: what it is for; takes: about how long and how much memory, as the file itself says it."""
+    """purpose: what it is for; takes: approximate time and memory, as stated in the file."""
 
     name: str
     path: Path
@@ -20,7 +20,7 @@ class ShippedRecipe:
 
     @property
     def is_from_the_book(self) -> bool:
-        """Tell whether it is a run of the book or of its article."""
+        """Whether it reproduces a run from the book or its article."""
         return self.name == "article" or self.name.startswith("book-")
 
     @property
@@ -29,13 +29,13 @@ class ShippedRecipe:
 
 
 def shipped_recipes() -> dict[str, ShippedRecipe]:
-    """Return every recipe of the package by its name, in alphabetical order, those of the book behind the others."""
+    """Return all built-in recipes by name, sorted alphabetically, with those of the book last."""
     found = sorted(map(_shipped, FOLDER.glob(f"*{ENDING}")), key=lambda one: (one.is_from_the_book, one.name))
     return {recipe.name: recipe for recipe in found}
 
 
 def shipped_path(name: str) -> Path | None:
-    """Return the file of a recipe that ships, or None where no recipe has that name."""
+    """Return the file of a built-in recipe, or None if the name is unknown."""
     path = FOLDER / f"{name}{ENDING}"
     return path if re.fullmatch(r"[a-z0-9-]+", name) and path.is_file() else None
 
