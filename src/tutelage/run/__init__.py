@@ -1,1 +1,1 @@
-"""A run's folder: the paths in it, what its files hold, atomic writes, and the lock that keeps others out."""
+"""The run folder: paths, artifacts, events, history and lock."""

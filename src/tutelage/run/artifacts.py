@@ -1,8 +1,8 @@
-"""What the stages leave for each other as JSON files: each file is a type with a format number.
+"""JSON files that stages pass to each other: each is a type with a format version.
 
-A format rises whenever a reader needs more of a file, or something else, than before; a file of another format is
-refused with the command that makes it again. A figure that the rows cannot tell is null in a file, and a part that an
-objective does not have is absent.
+The version increases whenever readers need more or different data. A file of another version is rejected with
+the command that writes it again. A value that the rows do not determine is null, and a part that an objective
+does not have is absent.
 """
 
 import json
@@ -21,7 +21,7 @@ TaskKind = Literal["json", "labels", "numbers", "code", "short_facts", "free_tex
 
 
 class Artifact(Record):
-    """A whole file, which says its format first."""
+    """A JSON file, with its format version first."""
 
     format: int
 
@@ -33,12 +33,12 @@ Kind = TypeVar("Kind", bound=Artifact)
 
 
 def write_artifact(path: Path, artifact: Artifact) -> None:
-    """Write a whole file as `write_json` does."""
+    """Write an artifact atomically."""
     write_json(path, artifact.to_record())
 
 
 def read_artifact(kind: type[Kind], path: Path) -> Kind:
-    """Read a file of a run; RunFolderError if it is damaged, which names the field, or is of another format."""
+    """Read an artifact; raise RunFolderError if it is damaged, naming the field, or has another format version."""
     with reading_faults(path):
         value = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(value, dict):
@@ -56,7 +56,7 @@ def read_artifact(kind: type[Kind], path: Path) -> Kind:
 
 
 def _is_of_other_format(fault: ValidationError) -> bool:
-    """Tell whether a file says another format, or says none and has all else."""
+    """Return whether a file has another format version, or none and everything else."""
     errors = fault.errors(include_url=False)
     of_format = [error for error in errors if error["loc"] == ("format",)]
     return len(of_format) == len(errors) or any(error["type"] != "missing" for error in of_format)
@@ -73,7 +73,7 @@ class RowCounts(Record):
 
 
 class TokenCounts(Record):
-    """Of the training rows; `longest` is that of all rows."""
+    """Token counts of the training rows; `longest` covers all rows."""
 
     train: int
     supervised: int
@@ -86,7 +86,7 @@ class Note(Record):
     message: str
 
 
-# How people name each kind of answers.
+# Display names for the kinds of answers.
 KINDS: dict[TaskKind, str] = {
     "json": "JSON",
     "labels": "a few labels",
@@ -98,10 +98,10 @@ KINDS: dict[TaskKind, str] = {
 
 
 class TaskFigures(Record):
-    """What was counted in answers that are trained on; `valid_json` to `facts` are shares of them, from 0 to 1.
+    """Statistics of the training answers; `valid_json` to `facts` are shares from 0 to 1.
 
-    `distinct` answers and the share of those `seen_once` are counted whatever the case, in the parts of answers where
-    these are lists of labels. Of Chinese two characters are taken for a word.
+    `distinct` answers and the share `seen_once` ignore case, and count single labels if answers are lists of
+    labels. In Chinese, two characters count as one word.
     """
 
     answers: int
@@ -116,9 +116,9 @@ class TaskFigures(Record):
 
 
 class TaskChoice(Record):
-    """The kind of answers that the training rows have, and the metrics that go with it.
+    """The kind of the training answers, and the metrics chosen for it.
 
-    `sha256` is that of all other fields, `references_sha256` that of the answers that were read.
+    `sha256` covers all other fields, `references_sha256` the answers that were read.
     """
 
     kind: TaskKind
@@ -131,7 +131,7 @@ class TaskChoice(Record):
 
 
 class Preparation(Artifact):
-    """data/preparation.json: what the rows were made of, and how many there are."""
+    """data/preparation.json: the inputs of the prepared rows, and their counts."""
 
     format: Literal[3]
     source: str
@@ -156,11 +156,11 @@ class Preparation(Artifact):
     repeated_prompts: int
     leaks: dict[str, list[int]]
     notes: list[Note]
-    task: TaskChoice | None = None  # absent of labels, and in older runs
+    task: TaskChoice | None = None  # absent for labels and in older runs
 
 
 class Losses(Record):
-    """Validation losses before training, after it, and with the weights that were kept; null without such rows."""
+    """Validation losses before and after training, and of the saved weights; null without validation rows."""
 
     before: float | None
     after: float | None
@@ -168,7 +168,7 @@ class Losses(Record):
 
 
 class TrainingResult(Artifact):
-    """model/training.json: `examples_per_second` counts the steps alone, `seconds` all of the training."""
+    """model/training.json: `examples_per_second` counts only steps, `seconds` the whole training."""
 
     format: Literal[2]
     steps: int
@@ -193,9 +193,9 @@ class TrainingResult(Artifact):
 
 
 class Environment(Artifact):
-    """environment.json: versions and machine of a training, without names of users, hosts or folders."""
+    """environment.json: versions and hardware of a training run, without names of users, hosts or folders."""
 
-    format: Literal[1] = 1  # the first files had no number
+    format: Literal[1] = 1  # the first files had no format field
     tutelage: str
     python: str
     torch: str
@@ -213,7 +213,7 @@ class Environment(Artifact):
 
 
 class ReferencePart(Record):
-    """Of the pairs of a split what the base model gave (chosen, rejected), in nats; `sha256` is that of the numbers."""
+    """Log-probabilities (chosen, rejected) of a split's pairs under the base model, in nats."""
 
     fingerprint: str
     sha256: str
@@ -221,8 +221,8 @@ class ReferencePart(Record):
 
 
 class Reference(Artifact):
-    """reference.json, of preferences: what the model gave both answers of every pair before it was trained."""
+    """reference.json: log-probabilities of all preference pairs before training."""
 
-    format: Literal[1] = 1  # the first files had no number
+    format: Literal[1] = 1  # the first files had no format field
     train: ReferencePart
     validation: ReferencePart

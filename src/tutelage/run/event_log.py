@@ -1,4 +1,4 @@
-"""The log of a run, events.jsonl: one JSON object a line, written as things happen."""
+"""Write events.jsonl, the log of a run: one JSON object per line, as events happen."""
 
 import json
 import os
@@ -14,10 +14,10 @@ LONGEST_FIRST_LINE = 1_000  # bytes
 
 
 class EventLog:
-    """Writes whole lines at the end of a file; where the disk is full, lines wait until there is room again.
+    """Appends whole lines to a file; if the disk is full, lines are kept until there is room.
 
-    A stage holds its lines until it begins to replace what an earlier one left, or to work: `hold`, then `begin` or
-    `go_on`. So the log of a run is as it was after a command that was refused.
+    A stage holds its lines until it starts to work or to replace earlier results: `hold`, then `begin` or
+    `go_on`. So a rejected command leaves the log as it was.
     """
 
     def __init__(self, path: Path) -> None:
@@ -29,9 +29,9 @@ class EventLog:
         self._not_synced = b""
 
     def hold(self, *, is_live: bool) -> None:
-        """Keep the lines from here on, beside those that are held already, for `begin` or `go_on`.
+        """Hold new lines, in addition to those already held, until `begin` or `go_on`.
 
-        Where the log `is_live` they can be read in the file at once, of which nothing else is kept.
+        If the log `is_live`, the lines are also written to a truncated file at once.
         """
         self.close()
         self._held = self._held or b""
@@ -39,14 +39,14 @@ class EventLog:
             self._open(0)
 
     def begin(self, keep_bytes: int) -> None:
-        """Cut the file after the first `keep_bytes`, and write the lines that were held behind them."""
+        """Truncate the file to `keep_bytes`, and append the held lines."""
         held, self._held = self._held or b"", None
         self.close()
         self._open(keep_bytes)
         self._append(held)
 
     def go_on(self) -> None:
-        """Write the lines that were held, and those from here on, behind the last whole line of the file."""
+        """Append the held lines, and all further ones, after the last complete line of the file."""
         held, self._held = self._held or b"", None
         if self._file is None:
             with storage_faults(self._path):
@@ -62,14 +62,14 @@ class EventLog:
         self._append(line)
 
     def sync(self) -> int:
-        """Wait until all lines are on the disk; return how many bytes they are."""
+        """Flush all lines to disk; return the size of the file in bytes."""
         assert self._file is not None, "the log was not started"
         file, is_again = self._file, False
         self._write()
 
         def settle() -> None:
             nonlocal is_again
-            if is_again:  # what a failed sync did not write, the system may have forgotten
+            if is_again:  # after a failed sync, the system may have dropped the data
                 self._put(self._bytes - len(self._not_synced), self._not_synced)
             is_again = True
             before_operation("sync", self._path)
@@ -81,9 +81,9 @@ class EventLog:
         return self._bytes
 
     def close(self) -> None:
-        """Close the file; lines that are held stay so."""
+        """Close the file; held lines stay held."""
         if self._file is not None:
-            with suppress(StorageError):  # where the disk is still full
+            with suppress(StorageError):  # if the disk is still full
                 self._write()
             self._file.close()
         self._file, self._waiting, self._not_synced = None, b"", b""
@@ -119,15 +119,16 @@ class EventLog:
     def _put(self, place: int, lines: bytes) -> None:
         assert self._file is not None, "the log was not started"
         before_operation("write", self._path)
-        self._file.seek(place)  # over what a failed try may have left
+        self._file.seek(place)  # overwrite what a failed attempt may have left
         self._file.truncate()
         self._file.write(lines)
 
 
 def bytes_before_training(path: Path) -> int:
-    """Return how many bytes of a log are of the stages before the first training; 0 where it tells of no stages.
+    """Return the size of the log before the first training, or 0 if it names no stages.
 
-    What cannot be read, as after an edit, is of no stage, and neither is what follows it.
+    Unreadable lines, for example after an edit, end it, as everything after them does not belong to a known
+    stage.
     """
     if not is_log(path):
         return 0
@@ -141,7 +142,7 @@ def bytes_before_training(path: Path) -> int:
 
 
 def is_log(path: Path) -> bool:
-    """Tell whether a file begins as the log of a run does."""
+    """Return whether a file starts like the log of a run."""
     if not path.is_file():
         return False
     with suppress(OSError), path.open("rb") as file:
@@ -150,7 +151,7 @@ def is_log(path: Path) -> bool:
 
 
 def _record(line: bytes) -> dict[str, Any]:
-    """Return the object of a line, an empty one where it holds no event."""
+    """Return the event in a line, or {} if there is none."""
     with suppress(ValueError):
         record = json.loads(line)
         if isinstance(record, dict) and isinstance(record.get("event"), str):
@@ -159,5 +160,5 @@ def _record(line: bytes) -> dict[str, Any]:
 
 
 def bytes_of_whole_lines(path: Path) -> int:
-    """Return the length of a log without what follows its last line break; 0 where there is none."""
+    """Return the length of a log up to its last line break."""
     return path.read_bytes().rfind(b"\n") + 1 if path.exists() else 0

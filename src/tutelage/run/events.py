@@ -1,6 +1,6 @@
-"""What the stages of a run report while they work: one type for each event, and each is one line of events.jsonl.
+"""Events that stages report while they work: one type each, written as one line of events.jsonl.
 
-A field that only a listener in the same process can use is left out of the line.
+Fields that only listeners in the same process can use are not written.
 """
 
 from collections.abc import Callable
@@ -13,19 +13,19 @@ from pydantic import ConfigDict, Field
 from tutelage.run.artifacts import Preparation, RowCounts, TokenCounts
 from tutelage.run.validation import Record
 
-FORMAT = 2  # of the lines; it rises whenever a reader needs something else than before
+FORMAT = 2  # of the lines; increases whenever readers need different data
 Stage = Literal["prepare", "train", "evaluate", "judge", "report", "export"]
 Level = Literal["note", "warning"]
 
 
 class Event(Record):
-    """One thing that happened; `event` names its kind."""
+    """Something that happened; `event` is its name."""
 
     event: ClassVar[str]
     is_logged: ClassVar[bool] = True
 
     def to_record(self) -> dict[str, Any]:
-        """Return the object that stands in its line of events.jsonl."""
+        """Return the object for its line in events.jsonl."""
         return {"event": self.event, **self.model_dump(mode="json", exclude_unset=True)}
 
 
@@ -33,11 +33,11 @@ Listener = Callable[[Event], None]
 
 
 def ignore(event: Event) -> None:
-    """Listen to nothing."""
+    """Ignore all events."""
 
 
 def now() -> str:
-    """Return the time in UTC, as events have it."""
+    """Return the time in UTC, in the format of events."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
@@ -52,7 +52,7 @@ class StageStarted(Event):
 
 
 class StageFinished(Event):
-    """`result` is what the function of the stage returns."""
+    """`result` is the return value of the stage's function."""
 
     event: ClassVar[str] = "stage_finished"
     stage: Stage
@@ -61,7 +61,7 @@ class StageFinished(Event):
 
 
 class StageFailed(Event):
-    """The stage ended with an error, or, with the code run.interrupted, because it was asked to."""
+    """The stage ended with an error, or was interrupted (code run.interrupted)."""
 
     event: ClassVar[str] = "stage_failed"
     stage: Stage
@@ -70,7 +70,7 @@ class StageFailed(Event):
 
 
 class StageSkipped(Event):
-    """An earlier command did the stage already; `path` is where its results are."""
+    """An earlier command already completed the stage; `path` has its results."""
 
     event: ClassVar[str] = "stage_skipped"
     is_logged: ClassVar[bool] = False
@@ -79,7 +79,7 @@ class StageSkipped(Event):
 
 
 class Message(Event):
-    """Something that a person should know, though the stage goes on."""
+    """A note or warning that does not stop the stage."""
 
     event: ClassVar[str] = "message"
     level: Level
@@ -88,35 +88,35 @@ class Message(Event):
 
 
 class Waiting(Event):
-    """Something of unknown length begins."""
+    """Something of unknown duration begins."""
 
     event: ClassVar[str] = "waiting"
     label: str
 
 
 class Waited(Event):
-    """What was waited for is there."""
+    """What the stage was waiting for is done."""
 
     event: ClassVar[str] = "waited"
     is_logged: ClassVar[bool] = False
 
 
 class CostReported(Event):
-    """What a judge may cost, or cost."""
+    """The expected or actual cost of a judge."""
 
     event: ClassVar[str] = "cost"
     text: str
 
 
 class LocatingModel(Event):
-    """The base model is being fetched, converted or hashed; the label says which."""
+    """The base model is being downloaded, converted or hashed, as the label says."""
 
     event: ClassVar[str] = "locating_model"
     label: str
 
 
 class Advanced(Event):
-    """So much of something is done; the total is null where it is unknown."""
+    """Progress of a task; the total is null if unknown."""
 
     event: ClassVar[str] = "advanced"
     label: str
@@ -125,7 +125,7 @@ class Advanced(Event):
 
 
 class Prepared(Event):
-    """The rows are read, checked, split and rendered."""
+    """The rows have been read, checked, split and rendered."""
 
     event: ClassVar[str] = "prepared"
     rows: RowCounts
@@ -134,7 +134,7 @@ class Prepared(Event):
 
 
 class Resumed(Event):
-    """A training goes on from a checkpoint; `allowed` names what changed since it was written."""
+    """Training resumes from a checkpoint; `allowed` lists what changed since it was saved."""
 
     event: ClassVar[str] = "resumed"
     step: int
@@ -143,14 +143,14 @@ class Resumed(Event):
 
 
 class ChangesAllowed(Event):
-    """A training begins although something changed since the rows were prepared."""
+    """Training starts although something changed since the rows were prepared."""
 
     event: ClassVar[str] = "changes_allowed"
     allowed: list[str]
 
 
 class TrainingPlanned(Event):
-    """`steps` is the number of the last step of the plan, and `step` how many are finished."""
+    """`steps` is the planned number of steps, and `step` the number already done."""
 
     event: ClassVar[str] = "training_planned"
     steps: int
@@ -169,7 +169,7 @@ class Trial(Record):
 
 
 class Estimated(Event):
-    """How many seconds the rest of the run takes, by stage; `pace` is what was measured."""
+    """Estimated seconds for the rest of the run, by stage; `pace` is the measurement behind it."""
 
     event: ClassVar[str] = "estimate"
     step: int
@@ -192,7 +192,7 @@ class ChecksumsSkipped(Event):
 
 
 class StepTaken(Event):
-    """One optimizer step; an objective adds figures of its own."""
+    """One optimizer step; objectives add their own fields."""
 
     model_config = ConfigDict(extra="allow")
     event: ClassVar[str] = "step"
@@ -203,7 +203,7 @@ class StepTaken(Event):
 
 
 class Validated(Event):
-    """The means over the validation rows after a step; an objective adds figures of its own."""
+    """Mean values over the validation rows; objectives add their own fields."""
 
     model_config = ConfigDict(extra="allow")
     event: ClassVar[str] = "validation"
@@ -221,7 +221,7 @@ class SampleAnswered(Event):
 
 
 class TreesShrunk(Event):
-    """A step did not fit into memory; from here on a tree has at most `max_nodes` tokens."""
+    """A step ran out of memory; from now on, trees have at most `max_nodes` tokens."""
 
     event: ClassVar[str] = "memory"
     step: int

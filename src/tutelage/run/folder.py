@@ -1,4 +1,4 @@
-"""The names and the layout of every file that a run writes: the contract between the stages."""
+"""Names and layout of all files in a run folder: the contract between stages."""
 
 import json
 import re
@@ -24,12 +24,12 @@ TRAINING, TRAINED_RECIPE = "training.json", "recipe.toml"
 SCORES, PREDICTIONS, PREFERENCES, PASSAGES, BASELINE_ANSWERS = (
     f"{name}.jsonl" for name in ("scores", "predictions", "preferences", "passages", "baselines")
 )
-ONE_ANSWER = ("",)  # the names of the answers of a row that has one
+ONE_ANSWER = ("",)  # the answer names of rows with a single answer
 
-# What the exports of a folder were found to be.
+# The results of verifying exports.
 VERIFICATION = "verification.json"
 
-# Which verb writes a file again, by the name of the file or of its folder.
+# The command that writes each file, by the name of the file or its folder.
 WRITTEN_BY = {
     "data": "prepare",
     "events.jsonl": "train",
@@ -43,7 +43,7 @@ WRITTEN_BY = {
 
 @dataclass(frozen=True)
 class SplitFiles:
-    """Where the prepared rows of one split stand: their texts, and beside them their token ids as arrays."""
+    """The prepared rows of one split: a text file, and arrays of token ids beside it."""
 
     texts: Path
     ids: Path
@@ -52,22 +52,22 @@ class SplitFiles:
 
 
 def split_files(folder: Path, split: str, answer: str = "") -> SplitFiles:
-    """Return the files of a split in a data folder, or those of a further answer of its rows by its name."""
+    """Return the files of a split in a data folder, or of a further answer by its name."""
     name = f"{split}.{answer}" if answer else split
     ids, table, spans = (folder / f"{name}.{array}.npy" for array in ("ids", "rows", "spans"))
     return SplitFiles(folder / f"{name}.jsonl", ids, table, spans)
 
 
 def files_of_answers(folder: Path, split: str, answers: Sequence[str]) -> list[SplitFiles]:
-    """Return the files of a split for each answer of a row; those of the first are called as the split is."""
+    """Return the files of a split for each answer; those of the first answer have no answer in their names."""
     return [split_files(folder, split), *(split_files(folder, split, name) for name in answers[1:])]
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """One run on disk; each property is the path of one thing that some stage writes.
+    """A run on disk; each property is the path of something that a stage writes.
 
-    With a `step` its weights are those of that checkpoint, and so is its evaluation; all else is the run's own.
+    With a `step`, weights and evaluation are those of that checkpoint; everything else belongs to the run.
     """
 
     root: Path
@@ -75,12 +75,12 @@ class RunFolder:
 
     @property
     def name(self) -> str:
-        """How people name it: the folder, and after an @ the step."""
+        """Display name: the folder, with @step for a checkpoint."""
         return str(self.root) if self.step is None else f"{self.root}@{self.step}"
 
     @property
     def words(self) -> str:
-        """How `evaluate` is told of it on the command line."""
+        """Arguments for `evaluate` on the command line."""
         return str(self.root) if self.step is None else f"{self.root} --checkpoint {self.step}"
 
     @property
@@ -112,7 +112,7 @@ class RunFolder:
         return self.root / "data"
 
     def rows(self, sha256: str) -> Path:
-        """Rows that a program handed over, in place of a file of the user's."""
+        """Rows passed from Python, in place of a user's file."""
         return self.root / f"rows-{sha256[:12]}.jsonl"
 
     def split(self, name: str) -> Path:
@@ -138,17 +138,17 @@ class RunFolder:
         return checkpoint_of(self.checkpoints, step)
 
     def saved_steps(self) -> list[int]:
-        """The steps that a checkpoint is named after, in order; nothing is said about what is in it."""
+        """Steps with a checkpoint folder, sorted; the contents are not checked."""
         return steps_in(self.checkpoints)
 
     @property
     def lock(self) -> Path:
-        """There while a process writes into the folder, and says which."""
+        """Exists while a process writes to the folder, and names that process."""
         return self.root / ".lock"
 
     @property
     def quarantine(self) -> Path:
-        """Where damaged checkpoints are put."""
+        """Where damaged checkpoints are moved."""
         return self.root / "quarantine"
 
     @property
@@ -157,7 +157,7 @@ class RunFolder:
 
     @property
     def weights(self) -> Path:
-        """What is evaluated as the tuned model."""
+        """The weights that are evaluated as the tuned model."""
         return self.model if self.step is None else self.checkpoint(self.step)
 
     @property
@@ -166,16 +166,16 @@ class RunFolder:
 
     @property
     def trained_recipe(self) -> Path:
-        """The recipe as it was when the model was trained."""
+        """The recipe as of training."""
         return self.model / TRAINED_RECIPE
 
     @property
     def evaluations_at(self) -> Path:
-        """Where the evaluations of single checkpoints stand, beside the run's own."""
+        """Folder with the evaluations of single checkpoints."""
         return self.root / AT_STEPS
 
     def evaluated_steps(self) -> list[int]:
-        """The steps whose checkpoints were evaluated, in order."""
+        """Steps of evaluated checkpoints, sorted."""
         return steps_in(self.evaluations_at)
 
     @property
@@ -184,12 +184,12 @@ class RunFolder:
 
     @property
     def evaluated_recipe(self) -> Path:
-        """The recipe that the evaluation was made with."""
+        """The recipe of the evaluation."""
         return self.recipe if self.step is None else self.evaluation.with_suffix(".toml")
 
     @property
     def answers(self) -> Path:
-        """What an evaluation that is under way has been answered so far."""
+        """Answers of an unfinished evaluation."""
         return self.root / "answers" if self.step is None else self.evaluation.with_suffix(".answers")
 
     def responses(self, variant: str) -> Path:
@@ -223,18 +223,18 @@ class RunFolder:
         return self.root / EXPORT
 
     def results_of_other_data(self) -> list[Path]:
-        """What the later stages have made so far, which says nothing about data that is prepared anew."""
+        """Existing results of later stages, which become invalid when the data changes."""
         later = (self.events, self.environment, self.reference, *self.results_of_other_weights())
         return [path for path in later if path.exists()]
 
     def results_of_other_weights(self) -> list[Path]:
-        """What training and the stages after it have made so far, which says nothing about another training."""
+        """Existing results of training and later stages, which become invalid with new training."""
         trained = (self.checkpoints, self.quarantine, self.model)
         evaluated = (self.answers, self.evaluation, self.evaluations_at, self.summary, self.report)
         return [path for path in (*trained, *evaluated, self.export) if path.exists()]
 
     def require(self, path: Path, *, stage: str) -> Path:
-        """Return `path`, or say which stage has to run first."""
+        """Return `path`; raise RunFolderError with the stage to run if it does not exist."""
         if not path.exists():
             words = self.words if stage == "evaluate" else self.root
             raise RunFolderError(
@@ -248,19 +248,19 @@ def _step_name(step: int) -> str:
 
 
 def checkpoint_of(checkpoints: Path, step: int) -> Path:
-    """Return the folder of a step's checkpoint among others."""
+    """Return the folder of a step's checkpoint."""
     return checkpoints / _step_name(step)
 
 
 def steps_in(folder: Path) -> list[int]:
-    """Return the steps that folders in another are named after, in order; nothing is said about what is in them."""
+    """Return the steps that subfolders are named after, sorted; their contents are not checked."""
     entries = folder.iterdir() if folder.is_dir() else ()
     return sorted(int(entry.name[5:]) for entry in entries if re.fullmatch(r"step-\d{6,}", entry.name))
 
 
 @dataclass(frozen=True)
 class ExportFolder:
-    """Where exports stand: a folder for each format, and what was found when they were verified."""
+    """Exports: one folder per target, and the results of verifying them."""
 
     root: Path
 
@@ -273,17 +273,17 @@ class ExportFolder:
 
 
 def responses_name(variant: str) -> str:
-    """Return the file of a model's answers in the folder of an evaluation."""
+    """Return the file name of a model's answers in an evaluation folder."""
     return f"{variant}.jsonl"
 
 
 def set_name(name: str) -> str:
-    """Return the file of an eval set there."""
+    """Return the file name of a test set in an evaluation folder."""
     return f"{SETS}/{name}.jsonl"
 
 
 def rejected_name(target: str) -> str:
-    """Return the file beside exports that says what was found where one was not the model that was trained."""
+    """Return the name of the file that records why an export was rejected in verification."""
     return f"rejected-{target}.json"
 
 
@@ -292,7 +292,7 @@ def gguf_name(quantization: str) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a whole file of text as `write_atomically` does."""
+    """Write a text file atomically."""
     write_atomically(path, text.encode("utf-8"))
 
 
@@ -307,14 +307,14 @@ def write_json_lines(path: Path, records: Iterable[dict[str, Any]]) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file of a run as it is; RunFolderError if it cannot be read."""
+    """Read a JSON file of a run without validation; raise RunFolderError if it is unreadable."""
     with reading_faults(path):
         return json.loads(path.read_text(encoding="utf-8"))
 
 
 @contextmanager
 def reading_faults(path: Path) -> Iterator[None]:
-    """Turn what is wrong with a file of a run into one message that names it and the command that writes it."""
+    """Turn errors in reading a run's file into one that names the file and the command that writes it."""
     try:
         yield
     except (OSError, ValueError, RecursionError, RecipeError) as fault:
@@ -330,7 +330,7 @@ def _way_to_write_again(path: Path) -> str:
 
 
 def command_that_writes(path: Path) -> str | None:
-    """Return the command that writes a file of a run again, None where that is not known."""
+    """Return the command that writes a run's file again, or None if unknown."""
     folder = path.parent.parent if path.parent.name == SETS else path.parent
     is_in_root = path.name in WRITTEN_BY
     verb = WRITTEN_BY.get(path.name if is_in_root else folder.name)

@@ -1,6 +1,6 @@
-"""functions.json: the functions of the user's own that a run uses, each by its import path and the hash of its source.
+"""functions.json: the user functions of a run, each with its import path and the hash of its source.
 
-It stands beside recipe.toml and belongs to it as the settings do; a run without such functions has no such file.
+It is beside recipe.toml and belongs to it like the settings; runs without user functions do not have it.
 """
 
 from typing import Literal
@@ -14,9 +14,9 @@ from tutelage.system.storage import remove
 
 
 class FunctionSource(Record):
-    """Which function it was: `path` is `module:qualname`, or `file:qualname` of a script.
+    """A function: `path` is `module:qualname`, or `file:qualname` for a script.
 
-    `sha256` is that of the text of its definition, null where that is not known or does not say all, as of a closure.
+    `sha256` is the hash of its source, or null if that is unknown or incomplete, as for a closure.
     """
 
     path: str
@@ -24,7 +24,7 @@ class FunctionSource(Record):
 
 
 class FunctionRecord(FunctionSource):
-    """A function with its name, which is that of its metric."""
+    """A function with the name of its metric."""
 
     name: str
 
@@ -36,14 +36,14 @@ class FunctionRecords(Artifact):
 
 
 def is_same_function(one: FunctionSource | None, other: FunctionSource | None) -> bool:
-    """Tell whether two are surely one function, or there is none in both."""
+    """Return whether two functions are certainly the same, or both absent."""
     if one is None or other is None:
         return one is other
     return one.sha256 is not None and one.sha256 == other.sha256
 
 
 def change_of_format(before: FunctionSource | None, now: FunctionSource | None) -> list[str]:
-    """Name the format function if it is not, or may not be, the one that it was."""
+    """Describe the change if the format function is not certainly the same."""
     if is_same_function(before, now):
         return []
     was, is_now = (one.path if one else "none" for one in (before, now))
@@ -51,14 +51,14 @@ def change_of_format(before: FunctionSource | None, now: FunctionSource | None) 
 
 
 def read_functions(run: RunFolder) -> FunctionRecords:
-    """Return what a run records, nothing where it has no functions of the user's own."""
+    """Return the user functions of a run, empty if it has none."""
     if not run.functions.is_file():
         return FunctionRecords()
     return read_artifact(FunctionRecords, run.functions)
 
 
 def write_functions(run: RunFolder, records: FunctionRecords) -> None:
-    """Write the file, or remove it where there is nothing to record."""
+    """Write the file, or remove it if there is nothing to record."""
     if records.metrics or records.row_format:
         write_artifact(run.functions, records)
     elif run.functions.exists():

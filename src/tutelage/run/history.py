@@ -1,6 +1,6 @@
-"""What a run remembers beside its results: when each stage ended, how long it took, and where the settings came from.
+"""The history of a run: when each stage ended, how long it took, and where settings came from.
 
-No result depends on it. It is for the head of the report, so that a history that was lost is begun anew.
+No result depends on it; it is shown at the top of the report. If it is lost, a new one is started.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from tutelage.run.folder import RunFolder, write_json
 
 @dataclass(frozen=True)
 class StageRecord:
-    """When a stage ended, in UTC, and how many seconds it took."""
+    """When a stage ended, in UTC, and its duration in seconds."""
 
     ended: datetime
     seconds: float
@@ -25,7 +25,7 @@ class StageRecord:
 
 @dataclass(frozen=True)
 class History:
-    """The stages by their commands, and by setting where a value came from: `--set`, or `lora.toml:14`."""
+    """Stages by command, and the origin of each setting: `--set`, or `lora.toml:14`."""
 
     stages: Mapping[str, StageRecord]
     origins: Mapping[str, str]
@@ -39,7 +39,7 @@ def history_file(run: RunFolder) -> Path:
 
 
 def read_history(run: RunFolder) -> History:
-    """Return the history of a run, an empty one where there is none or it cannot be read."""
+    """Return the history of a run, empty if it is missing or unreadable."""
     try:
         return _HISTORY.validate_json(history_file(run).read_bytes())
     except (OSError, ValidationError):
@@ -47,7 +47,7 @@ def read_history(run: RunFolder) -> History:
 
 
 def record_stage(run: RunFolder, stage: str, *, seconds: float) -> None:
-    """Note that a stage has just ended; an evaluation of one checkpoint is no stage of the run."""
+    """Record that a stage has just ended; evaluations of single checkpoints do not count."""
     if run.step is None:
         known = read_history(run)
         record = StageRecord(datetime.now(UTC).replace(microsecond=0), round(seconds, 1))
@@ -55,7 +55,7 @@ def record_stage(run: RunFolder, stage: str, *, seconds: float) -> None:
 
 
 def record_origins(run: RunFolder, loaded: LoadedRecipe) -> None:
-    """Note where the settings came from; what the run's own recipe repeats keeps the origin that it had."""
+    """Record where the settings came from; settings repeated by the run's own recipe keep their origin."""
     if run.step is not None:
         return
     known, defaults = read_history(run), {name: value for name, value, _ in walk(Recipe())}

@@ -1,4 +1,4 @@
-"""evaluation/judges.json: what each judge says of both models, and whether it can be believed."""
+"""evaluation/judges.json: each judge's results for both models, and whether they are trustworthy."""
 
 from typing import Literal
 
@@ -37,14 +37,14 @@ class ScoreFigures(Record):
 
 
 class ScoreBounds(Record):
-    """The difference if every missing score were worst for the tuned model, or best."""
+    """The difference if all missing scores were worst, or best, for the tuned model."""
 
     worst: float | None
     best: float | None
 
 
 class PreferenceCounts(Record):
-    """Rows that the tuned model wins, ties and loses, judged in both orders; shares in percent."""
+    """Rows that the tuned model wins, ties and loses, judged in both orders; rates in percent."""
 
     win: int
     tie: int
@@ -98,7 +98,7 @@ class JudgedRows(Record):
 
 
 class JudgedSet(PairedFigures, JudgedRows):
-    """What a judge says of a named set."""
+    """A judge's results on a named set."""
 
     self_test: SelfTestFigures
     answered_as: list[str]
@@ -107,7 +107,7 @@ class JudgedSet(PairedFigures, JudgedRows):
 
 
 class JudgeResult(Record):
-    """What one judge says; `sets` are the named sets that judges score."""
+    """The results of one judge; `sets` are the named sets scored by judges."""
 
     trusted: bool
     verdict: VerdictWord
@@ -126,7 +126,7 @@ class JudgeResult(Record):
 
 
 class Judges(Artifact):
-    """Every judge by its name; `protocol_sha256` is the hash of what they were asked."""
+    """All judges by name; `protocol_sha256` is the hash of the judging protocol."""
 
     format: Literal[2]
     protocol_sha256: str

@@ -1,4 +1,4 @@
-"""The JSONL files of a run, read line by line, and what a line of each has to hold."""
+"""Read the JSONL files of a run line by line, and validate each line."""
 
 import json
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ class AnswerLine(Record):
 
 
 class ScoreLine(Record):
-    """Scores by metric; `cluster` is the first row that the row resembles."""
+    """Scores by metric; `cluster` is the first row of its near-duplicates."""
 
     row: int
     cluster: int
@@ -45,7 +45,7 @@ class PairLogProbs(Record):
 
 
 class PreferenceLine(Record):
-    """A pair with the log-probabilities, in nats, that both models give its answers."""
+    """A pair with the log-probabilities, in nats, of its answers under both models."""
 
     row: int
     chosen: str
@@ -65,7 +65,7 @@ class PredictionLine(Record):
 
 
 class JudgedLine(Record):
-    """An answer that the data calls desirable or not, with what both models give it, in nats."""
+    """An answer labelled as desirable or not, with its log-probability, in nats, under both models."""
 
     row: int
     prompt: str
@@ -135,8 +135,8 @@ EVENTS: Mapping[Any, type[EventLine]] = {
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
-    """Read a file of records; RunFolderError if a line is not JSON or lacks what its readers ask for."""
-    # str.splitlines would also cut at U+2028 and its like, which stand unescaped in the text of rows.
+    """Read a JSONL file; raise RunFolderError if a line is not JSON or lacks required fields."""
+    # str.splitlines would also split at U+2028 and similar characters, which are not escaped in texts.
     with reading_faults(path):
         records = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
         for number, record in enumerate(records, start=1):
@@ -145,7 +145,7 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def parse_json_line(path: Path, line: bytes) -> dict[str, Any]:
-    """Read one line of a file of records as `read_json_lines` reads them all."""
+    """Parse one line of a JSONL file, with the same checks as `read_json_lines`."""
     with reading_faults(path):
         record = json.loads(line)
         _check_line(path, record, where="a line")
@@ -153,7 +153,7 @@ def parse_json_line(path: Path, line: bytes) -> dict[str, Any]:
 
 
 def _check_line(path: Path, line: Any, *, where: str) -> None:
-    """Raise ValueError if a line of a file lacks what its readers ask for; `where` begins the sentence."""
+    """Raise ValueError if a line lacks required fields; `where` begins the message."""
     kind = _kind_of(path, line)
     if kind is None:
         return
@@ -166,10 +166,10 @@ def _check_line(path: Path, line: Any, *, where: str) -> None:
 
 
 def _kind_of(path: Path, line: Any) -> type[Record] | None:
-    """Return what a line of a file has to hold, None if its readers ask for nothing."""
-    if path.parent.name == SETS:  # The user chose these names; they say nothing about the lines.
+    """Return the type of a line, or None if nothing is required."""
+    if path.parent.name == SETS:  # Users choose these names, so they say nothing about the lines.
         return None
     if path.name == "events.jsonl":
         return EVENTS.get(str(line.get("event")), EventLine) if isinstance(line, dict) else EventLine
-    split, *_ = path.name.split(".")  # The name of an answer may follow.
+    split, *_ = path.name.split(".")  # An answer's name may follow.
     return PreparedLine if split in SPLITS else LINES.get(path.name)

@@ -1,4 +1,4 @@
-"""One process at a time writes into a run folder; who comes second is told who is there."""
+"""Lock a run folder for one process at a time; others are told who holds it."""
 
 import os
 import platform
@@ -16,10 +16,10 @@ from tutelage.system.storage import clean_up, storage_faults
 
 @contextmanager
 def locked(run: RunFolder) -> Iterator[None]:
-    """Make the folder where it is not there, keep others out of it, and clear up what a crash left in it.
+    """Create the folder if necessary, lock it, and clean up after a crash.
 
-    The system frees the lock of a process that has ended, however it ended. Of a process on another machine, which may
-    share the folder, that is not known; then the lock stays until a person removes it.
+    The system releases the lock of a process on this machine when it ends. For a process on another machine
+    that shares the folder, this is unknown, so the lock stays until a person removes it.
     """
     with locked_folder(run.root, run.lock):
         for folder in (run.root, run.checkpoints, run.evaluations_at):
@@ -30,9 +30,10 @@ def locked(run: RunFolder) -> Iterator[None]:
 
 @contextmanager
 def locked_folder(root: Path, lock: Path) -> Iterator[None]:
-    """Make a folder where it is not there, and keep others out of it by a lock in it; nothing is cleared up.
+    """Create a folder if necessary, and lock it; nothing is cleaned up.
 
-    Two files, because Windows lets nobody read the one that the system holds: the other says by whom it is held.
+    There are two files, because Windows does not let anyone read a locked file: the second says who holds the
+    lock.
     """
     made = [folder for folder in (root, *root.parents) if not folder.exists()]
     held = _take(root, lock)
@@ -41,13 +42,13 @@ def locked_folder(root: Path, lock: Path) -> Iterator[None]:
     finally:
         lock.unlink(missing_ok=True)
         _free(held)
-        with suppress(OSError):  # they hold something now
+        with suppress(OSError):  # not empty any more
             for folder in made:
                 folder.rmdir()
 
 
 def held_beside(lock: Path) -> Path:
-    """Return the file that the system holds for the process that `lock` names."""
+    """Return the file that is locked for the process named in `lock`."""
     return lock.with_name(f"{lock.name}.held")
 
 
@@ -93,7 +94,7 @@ def _sign(root: Path, lock: Path) -> None:
 
 
 def owner_of(lock: Path) -> str:
-    """Return who holds a lock, as a process and its machine; an empty text where that is not known."""
+    """Return the process and machine that hold a lock, or "" if unknown."""
     try:
         with lock.open("rb") as file:
             return file.read(300).decode(errors="replace")
@@ -102,8 +103,8 @@ def owner_of(lock: Path) -> str:
 
 
 def _free(held: BaseFileLock) -> None:
-    if isinstance(held, UnixFileLock):  # the others remove it themselves
-        # Before it is freed, so that nobody gets a lock on a file that is gone.
+    if isinstance(held, UnixFileLock):  # other systems remove it themselves
+        # Before it is released, so that nobody locks a file that is already gone.
         Path(held.lock_file).unlink(missing_ok=True)
     held.release()
 

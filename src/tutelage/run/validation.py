@@ -1,4 +1,4 @@
-"""Types for what is read from a run's files, and one sentence about the first field that is wrong."""
+"""Types for reading a run's files, and a message about the first invalid field."""
 
 from typing import Any
 
@@ -6,18 +6,18 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 
 class Record(BaseModel):
-    """An object in a file of a run; what another version of Tutelage writes beside its fields is not read."""
+    """An object in a run's file; fields added by other versions of Tutelage are ignored."""
 
-    # Deferred, so that a command pays only for the types that it reads.
+    # Deferred, so that a command only pays for the types it uses.
     model_config = ConfigDict(frozen=True, defer_build=True)
 
     def to_record(self) -> dict[str, Any]:
-        """Return every field that was given, in the order of the fields; a default that nobody gave is absent."""
+        """Return the fields that were set, in order of declaration; defaults are left out."""
         return self.model_dump(exclude_unset=True)
 
 
 def describe_fault(fault: ValidationError) -> str:
-    """Say which field is wrong: what has another value comes before what is missing."""
+    """Describe the first invalid field: wrong values come before missing ones."""
     errors = fault.errors(include_url=False)
     wrong = next((error for error in errors if error["type"] != "missing"), None)
     if wrong is not None:
