@@ -1,4 +1,4 @@
-"""The options that name judges."""
+"""The options for judges."""
 
 from dataclasses import KW_ONLY, dataclass
 from typing import Annotated, Any
@@ -9,7 +9,7 @@ from cyclopts import Parameter
 @Parameter(name="*")
 @dataclass(frozen=True)
 class JudgeOptions:
-    """The options of the verbs that let judges score the answers."""
+    """The options of commands that can have judges score the answers."""
 
     _: KW_ONLY
     judge: Annotated[

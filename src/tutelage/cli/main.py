@@ -1,4 +1,4 @@
-"""The entry point: verbs by name, and one message and exit code for every fault."""
+"""The entry point: commands by name, and one message and exit code for every error."""
 
 import sys
 import tempfile
@@ -44,18 +44,18 @@ CODES_OF_USAGE = {
     CoercionError: "cli.invalid_value",
 }
 
-# Verbs that keep what they have done: a checkpoint, answers so far, or the replies of a language model.
+# Commands that keep finished work: checkpoints, answers, or replies of a language model.
 GOES_ON = ("run", "train", "evaluate", "data generate", "data improve")
-# Verbs that give nothing but what they print.
+# Commands whose only result is what they print.
 PRINTS = ("generate", "chat", "classify", "preview", "data stats", "recipes list", "recipes show")
-# Verbs whose files are there as a whole or not at all.
+# Commands that write their files completely or not at all.
 WRITES = ("prepare", "report", "data convert", "data filter", "data split", "data sample", "recipes copy")
 
 GROUPS = {purpose: Group(purpose, sort_key=place) for place, purpose in enumerate(WORKFLOW)}
 
 
 def end_of_help(command: Command, verb: str) -> str:
-    """Return examples of a command and its exit codes, in Markdown."""
+    """Return the examples and exit codes of a command, in Markdown."""
     examples = "\n".join(f"- `{example}`" for example in command.examples)
     codes = describe_exit_codes(exit_codes_of(verb))
     return f"Examples:\n\n{examples}\n\n{codes}" if examples else codes
@@ -111,7 +111,7 @@ app.register_install_completion_command(help="Install completion for your shell.
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command and leave with its exit code."""
+    """Run one command and exit with its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     with INTERRUPTION.listening():
         settle_streams()
@@ -129,7 +129,7 @@ def _exit_code(words: list[str]) -> int:
         left = app(words, exit_on_error=False, print_error=False, result_action="return_value")
         console.finish()
     except CycloptsError as fault:
-        # The words that the parser repeats may be a key that was typed in the wrong place.
+        # The parser may repeat a key that was typed in the wrong place.
         told = f"{without_keys(str(fault).strip())} {_where_options_are_listed(_verb(words))}"
         renamed = next((name for word in words if (name := word.partition("=")[0]) in OPTIONS), None)
         if renamed:
@@ -148,11 +148,11 @@ def _exit_code(words: list[str]) -> int:
         return EXIT_INTERRUPTED
     except Exception as fault:
         return _report_unexpected(fault, words)
-    return left if isinstance(left, int) else 0  # a verb that judges says its own exit code
+    return left if isinstance(left, int) else 0  # commands with a verdict return their own exit code
 
 
 def _name_cache_variables(fault: TutelageError) -> TutelageError:
-    """Name the variables that say where the cache is, where it is what could not be written."""
+    """If the cache could not be written, name the environment variables that set its location."""
     cache = user_cache()
     if not isinstance(fault, StorageError) or fault.path is None or is_out_of_space(fault):
         return fault
@@ -167,10 +167,10 @@ def _name_cache_variables(fault: TutelageError) -> TutelageError:
 
 
 def _left_behind(words: Sequence[str]) -> str:
-    """Say what an interrupted command leaves, and what the same command does."""
+    """Describe what an interrupted command leaves behind, and what running it again does."""
     verb = _verb(words)
     if verb in GOES_ON:
-        # The old results are there until new ones are whole; only a training has begun to replace them.
+        # Old results stay until new ones are complete; only a training has started to replace them.
         again = " without --overwrite" if "--overwrite" in words and verb in ("run", "train") else ""
         return f"Finished work is kept. Run the same command again{again} to resume."
     if verb == "export":
@@ -201,7 +201,7 @@ def _usage_code(fault: CycloptsError) -> str:
 
 
 def _report_unexpected(fault: Exception, words: Sequence[str]) -> int:
-    """The last net: people get one message, and --debug shows where it came from."""
+    """The last resort: print one message; --debug shows the traceback."""
     if "--debug" in words:
         raise fault
     if is_short_of_memory(fault):

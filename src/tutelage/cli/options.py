@@ -1,4 +1,4 @@
-"""The options that several verbs understand."""
+"""Options shared by several commands."""
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, field
@@ -13,20 +13,20 @@ from tutelage.config.recipe_file import load
 from tutelage.config.recipes import shipped_path
 from tutelage.errors import RecipeError
 
-# Listed behind the options that a verb has of its own.
+# Listed after the command's own options.
 TRAINING = Group("Training", sort_key=1)
 SHARED = Group("Shared options", sort_key=2)
 
 
 def as_path(_: type, tokens: Sequence[Token]) -> Path:
-    """Return the path that was given; pathlib would take an empty text for the folder of work."""
+    """Return the given path; reject an empty one, which pathlib would take as the current folder."""
     if not tokens[0].value:
         raise ValueError("An empty path was given. Name a file or folder, or leave it out.")
     return Path(tokens[0].value)
 
 
 def as_recipe(kind: type, tokens: Sequence[Token]) -> Path:
-    """Return what is at a path, and where nothing is there, the recipe of that name that ships."""
+    """Return the path if it exists, or else the built-in recipe of that name."""
     path = as_path(kind, tokens)
     return path if is_there(path) else shipped_path(tokens[0].value) or path
 
@@ -108,7 +108,7 @@ Debug = Annotated[
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class RowsOptions:
-    """The options that say which rows there are, and how they are read."""
+    """Options that select the rows and how they are read."""
 
     data: Data = None
     model: Model = None
@@ -118,7 +118,7 @@ class RowsOptions:
     instruction: Instruction = None
 
     def of_rows(self, source: str) -> dict[str, Any]:
-        """Return what they say of settings, by option and setting; `source` is how the rows are named."""
+        """Return the settings from these options; `source` is the name of the option for the rows."""
         given = {
             f"{source} data.source": self.data,
             "--model model.name_or_path": self.model,
@@ -133,7 +133,7 @@ class RowsOptions:
 @Parameter(name="*")
 @dataclass(frozen=True)
 class RunOptions:
-    """The options of every verb of a run."""
+    """The options of every command that works on a run."""
 
     target: Annotated[
         Path | None,
@@ -156,14 +156,14 @@ class RunOptions:
     debug: Debug = False
 
     def overrides(self) -> dict[str, Any]:
-        """Return what options of their own say of settings, by option and setting."""
+        """Return the settings from a command's own options, by option and setting."""
         return {}
 
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class DryRunOptions(RunOptions):
-    """The same for verbs that can say what they would do."""
+    """The options of commands with a dry run."""
 
     dry_run: DryRun = False
 
@@ -171,7 +171,7 @@ class DryRunOptions(RunOptions):
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class StageOptions(DryRunOptions):
-    """The same for verbs that replace what they wrote before where they are asked to."""
+    """The options of commands that can replace earlier results."""
 
     overwrite: Annotated[
         bool,
@@ -187,7 +187,7 @@ class StageOptions(DryRunOptions):
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class TrainingOptions(StageOptions):
-    """The same for verbs whose settings are those of a training; each option stands for a setting."""
+    """The options of commands that use training settings; each option stands for a setting."""
 
     method: Annotated[
         str | None,
@@ -230,7 +230,7 @@ class TrainingOptions(StageOptions):
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class NewRunOptions(RowsOptions, TrainingOptions):
-    """The same for verbs that read the data."""
+    """The options of commands that read the data."""
 
     def overrides(self) -> dict[str, Any]:
         return {**super().overrides(), **self.of_rows("--data")}
@@ -239,7 +239,7 @@ class NewRunOptions(RowsOptions, TrainingOptions):
 @Parameter(name="*")
 @dataclass(frozen=True)
 class DataOptions(RowsOptions):
-    """The options of the verbs that look at data alone and need no run."""
+    """The options of commands that only work on data and need no run."""
 
     data: Data = field(default=None, kw_only=False)
     _: KW_ONLY
@@ -263,7 +263,7 @@ def _without_none(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def column_map(given: tuple[str, ...]) -> dict[str, str] | None:
-    """Read `field=path` texts; None where there are none, so that a recipe's map stands."""
+    """Parse `field=path` texts; return None if there are none, so that a recipe's map is kept."""
     for text in given:
         if not all(text.partition("=")):
             raise RecipeError(

@@ -1,4 +1,4 @@
-"""What a name of a run means on the command line, and which run was meant by one that is not there."""
+"""Interpret the names of runs on the command line, and suggest existing ones."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from tutelage.text.spelling import nearest_path
 
 
 def nearest_run(target: Path) -> Path | None:
-    """Return the run that was most likely meant: one of that name in runs/, or one with a name like it."""
+    """Return the most likely run: one with that name in runs/, or one with a similar name."""
     places = [target, RUNS / target] if target.parent == Path() else [target]
     meant = [place for place in places if is_there(place) and _is_run(place)]
     meant += [near for place in places if (near := nearest_path(place, _is_run))]
@@ -16,7 +16,7 @@ def nearest_run(target: Path) -> Path | None:
 
 
 def is_there(path: Path) -> bool:
-    """Tell whether something is at a path; a name that no file system takes is simply not there."""
+    """Return whether a path exists; names that the file system rejects do not."""
     try:
         return path.exists()
     except (OSError, ValueError):

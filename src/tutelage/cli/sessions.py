@@ -1,4 +1,4 @@
-"""The session that the options of a command mean, whose reports are printed."""
+"""Open sessions from the options of a command; their events are printed."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -30,10 +30,10 @@ def new_session(
     is_new: bool = False,
     before: Before = NOTHING,
 ) -> Iterator[Session]:
-    """Give the session of a verb that begins a run, whether the folder holds one already or not.
+    """Yield the session of a command that starts a run, whether or not the folder already has one.
 
-    `also` are overrides by options of the verb's own; `is_new` takes a folder beside one that is taken. `before` is
-    as `Terminal` has it.
+    `also` are overrides from the command's own options; `is_new` chooses another folder if the first is taken.
+    For `before`, see `Terminal`.
     """
     target = options.target
     if target is not None and is_there(target) and target.is_dir():
@@ -61,7 +61,7 @@ def earlier_session(
     step: int | None = None,
     is_quiet: bool = False,
 ) -> Iterator[Session]:
-    """Give the session of a verb that goes on with a run; the arguments are as `named_run` and `Terminal` have them."""
+    """Yield the session of a command that continues a run; for the arguments, see `named_run` and `Terminal`."""
     run, loaded = named_run(options, also, step=step)
     with opened(run, loaded, is_quiet=is_quiet) as session:
         yield session
@@ -70,9 +70,9 @@ def earlier_session(
 def named_run(
     options: RunOptions, also: Mapping[str, Any] = NO_SETTINGS, *, step: int | None = None
 ) -> tuple[RunFolder, LoadedRecipe]:
-    """Return the folder and recipe of a run that is named as TARGET or --output, or of a step of it.
+    """Return the folder and recipe of a run, or of a step of it, named as TARGET or --output.
 
-    `also` are overrides by options of the verb's own.
+    `also` are overrides from the command's own options.
     """
     target, output = options.target, options.output
     if target is not None and is_there(target) and not target.is_dir():
@@ -117,14 +117,14 @@ def opened(
     before: Before = NOTHING,
     is_quiet: bool = False,
 ) -> Iterator[Session]:
-    """Give a session on a run; `before` and `is_quiet` are as `Terminal` has them."""
+    """Yield a session on a run; for `before` and `is_quiet`, see `Terminal`."""
     with Terminal(run, before=before, is_quiet=is_quiet) as terminal:
         yield Session(run, loaded, listener=terminal, interruption=INTERRUPTION, preload=import_quickly)
 
 
 @contextmanager
 def opened_inputs(loaded: LoadedRecipe, *, is_quiet: bool = False) -> Iterator[tuple[Inputs, Reporter]]:
-    """Give the inputs of a recipe without a run, and whom its stages report to; `is_quiet` is as `Terminal` has it."""
+    """Yield the inputs of a recipe without a run, and a reporter; for `is_quiet`, see `Terminal`."""
     with Terminal(is_quiet=is_quiet) as terminal:
         reporter = Reporter(terminal)
         yield Inputs(loaded, reporter, preload=import_quickly), reporter
@@ -132,11 +132,11 @@ def opened_inputs(loaded: LoadedRecipe, *, is_quiet: bool = False) -> Iterator[t
 
 @contextmanager
 def reporting() -> Iterator[Reporter]:
-    """Give whom a stage without a recipe reports to, and print what it reports."""
+    """Yield a reporter for a stage without a recipe, and print its events."""
     with Terminal() as terminal:
         yield Reporter(terminal)
 
 
 def forgive_ctrl_c() -> bool:
-    """Tell whether Ctrl-C stopped what was under way, and let the command go on; another signal ends the process."""
+    """Return whether Ctrl-C caused the interruption, and clear it so that the command can continue."""
     return INTERRUPTION.forgive_ctrl_c()

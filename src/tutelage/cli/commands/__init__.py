@@ -1,9 +1,9 @@
-"""Which function runs a command, and what `--help` says of it, so that a command imports its own function alone."""
+"""Commands with their functions and help texts, listed here so that each command only imports its own module."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-# What commands are for, in the order of a user's work.
+# Sections of the help page, in the order of a typical workflow.
 START, DATA, TRAIN, EVALUATE, USE, VERIFY = (
     "Start here",
     "Data",
@@ -17,7 +17,7 @@ WORKFLOW = (START, DATA, TRAIN, EVALUATE, USE, VERIFY)
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """`function` stands as module:name; `help` is its docstring, to the letter; `purpose` is one of the workflow."""
+    """`function` is module:name; `help` is identical to its docstring; `purpose` is a section of the help page."""
 
     function: str
     help: str

@@ -1,4 +1,4 @@
-"""`tutelage chat`: a conversation with the tuned model of a run, and with its base beside it."""
+"""`tutelage chat`: chat with the tuned model of a run, and with its base model."""
 
 import io
 import sys
@@ -35,7 +35,7 @@ SHOWN_BY = {"/tuned": ("tuned",), "/base": ("base",), "/both": ("base", "tuned")
 
 @dataclass
 class Conversation:
-    """What was said with each model, and which of them answer now."""
+    """The messages exchanged with each model, and which models answer at the moment."""
 
     talk: Talk
     variants: Sequence[str] = ("tuned",)
@@ -75,11 +75,11 @@ def _converse(conversation: Conversation) -> None:
 
 
 def _lines() -> Iterator[str]:
-    """Yield what is typed or piped, a line at a time."""
+    """Yield lines that are typed or piped."""
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(
             errors="surrogateescape"
-        )  # one line with odd bytes must not end the conversation
+        )  # invalid bytes in one line must not end the conversation
     while True:
         try:
             yield input("\n> ") if sys.stdin.isatty() else input()
@@ -117,7 +117,7 @@ def _save(talk: Talk, name: str) -> None:
             console.print_message(f"{path} already exists and was left unchanged. Name another file.")
             return
         talk.save(path)
-    except StorageError as fault:  # the conversation goes on all the same
+    except StorageError as fault:  # the conversation continues
         console.print_message(str(fault))
         return
     except (OSError, ValueError, RuntimeError) as fault:
@@ -134,14 +134,14 @@ def _ask(conversation: Conversation, text: str) -> None:
             console.heading(variant)
         try:
             answer = _answer(conversation.talk, variant, text)
-        except (DataError, ModelError) as fault:  # of a model: its template does not take the conversation
+        except (DataError, ModelError) as fault:  # ModelError: the chat template rejects the conversation
             console.print_message(f"{fault} /reset clears the conversation.")
             continue
         conversation.talk.remember(variant, text, answer)
 
 
 def _answer(talk: Talk, variant: str, text: str) -> str:
-    """Print an answer as it comes, and return it; Ctrl-C keeps what has come."""
+    """Print an answer as it is generated, and return it; Ctrl-C keeps what was generated."""
     pieces, said = talk.ask(variant, text), ""
     try:
         with console.streamed() as show, closing(pieces):
@@ -150,7 +150,7 @@ def _answer(talk: Talk, variant: str, text: str) -> str:
                 show(piece.text)
     except Interrupted:
         if not forgive_ctrl_c():
-            raise  # whoever ends the process means more than this answer
+            raise  # other signals are meant to end the process
         console.print_message(" …")
         return said
     console.print_message()

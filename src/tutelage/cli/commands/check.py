@@ -1,4 +1,4 @@
-"""`tutelage check`: the data doctor."""
+"""`tutelage check`: lint the data."""
 
 from typing import Annotated
 
@@ -44,7 +44,7 @@ def check(
 
 
 def _command(options: DataOptions) -> list[str]:
-    """Return the command that begins a run with the same rows and settings."""
+    """Return the command that starts a run with the same rows and settings."""
     words = ["tutelage", "run", *([str(options.recipe)] if options.recipe else [])]
     given = {
         "--data": options.data,

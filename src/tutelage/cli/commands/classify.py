@@ -1,4 +1,4 @@
-"""`tutelage classify`: the labels that a tuned model gives to texts, or to the rows of a file."""
+"""`tutelage classify`: label texts, or the rows of a file, with a tuned model."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""`tutelage compare`: runs on the same test rows, against a baseline."""
+"""`tutelage compare`: compare runs on the same test rows with a baseline."""
 
 from pathlib import Path
 from typing import Annotated

@@ -49,7 +49,7 @@ def evaluate(
 
 
 def _show_results(session: Session) -> None:
-    """Print what can be done next, or where the evaluation of a checkpoint is and how it is compared with the run's."""
+    """Print the next steps, or for a checkpoint where its evaluation is and how to compare it with the run's."""
     run = session.run
     if run.step is None:
         show_next_steps(session)
@@ -68,12 +68,12 @@ def _show_dry_run(session: Session, options: StageOptions) -> None:
         judged = [run.judgements, run.judges] if judges_only(session) else []
         show_dry_run(session, writes=[run.evaluated_recipe, *judged, *_reports(session)])
         return
-    check_rows_to_evaluate(session)  # refuses what the real one would
+    check_rows_to_evaluate(session)  # rejects what the real command would
     writes = [run.evaluated_recipe, run.evaluation, *_reports(session)]
     show_dry_run(session, writes=writes, guarded=[run.evaluation])
 
 
 def _reports(session: Session) -> list[Path]:
-    """Return what is written of an evaluation beside itself; summary and report are about the run's own alone."""
+    """Return the reports to write; summary and report only exist for the run itself, not for checkpoints."""
     run = session.run
     return [run.summary, run.report] if run.step is None else []

@@ -1,4 +1,4 @@
-"""`tutelage export`: take a tuned model away, proven to be the one that was trained."""
+"""`tutelage export`: export a tuned model and verify the result."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -18,7 +18,7 @@ from tutelage.stages.export import export as export_run
 if TYPE_CHECKING:
     Target = str
 else:
-    Target = Literal[*EXPORT_TARGETS]  # so that the parser knows the names, and the help lists them
+    Target = Literal[*EXPORT_TARGETS]  # so that the parser and the help know the names
 *OTHERS, LAST = (one.help for one in EXPORT_TARGETS.values())
 WRITTEN = f"{', '.join(OTHERS)}, or {LAST}"
 QUANTIZED = [name for name, one in EXPORT_TARGETS.items() if one.takes_quantization]

@@ -1,4 +1,4 @@
-"""`tutelage generate`: ask a tuned model something, in the prompt style that it was trained with."""
+"""`tutelage generate`: answer an instruction with the tuned model, using its prompt template."""
 
 from typing import Annotated
 

@@ -13,7 +13,7 @@ def prepare(options: NewRunOptions = NewRunOptions()) -> None:  # noqa: B008 - f
     with new_session(options) as session:
         run = session.run
         if options.dry_run:
-            prepared = prepare_local(session.inputs, session.reporter)  # refuses what the real one would
+            prepared = prepare_local(session.inputs, session.reporter)  # rejects what the real command would
             show_dry_run(
                 session,
                 writes=[run.recipe, run.data],

@@ -1,4 +1,4 @@
-"""`tutelage preview`: rows as the model sees them."""
+"""`tutelage preview`: show rows as the model sees them."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""`tutelage recipes`: the recipes that ship, listed, shown and copied."""
+"""`tutelage recipes`: list, show and copy the built-in recipes."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""`tutelage report`: the page and the summary of what a run has so far."""
+"""`tutelage report`: write the report and summary of a run's existing results."""
 
 from pathlib import Path
 from typing import Annotated

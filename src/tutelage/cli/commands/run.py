@@ -1,4 +1,4 @@
-"""`tutelage run`: all stages, from a file to a report."""
+"""`tutelage run`: run all stages, from data to report."""
 
 from typing import Annotated
 

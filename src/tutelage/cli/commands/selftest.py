@@ -1,4 +1,4 @@
-"""`tutelage selftest`: show on a model that how a step is cut and run changes nothing."""
+"""`tutelage selftest`: check that splitting a step differently does not change its result."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""`tutelage serve`: the base and the tuned model of a run behind OpenAI's interface."""
+"""`tutelage serve`: serve the base and the tuned model of a run over an OpenAI-compatible API."""
 
 from typing import Annotated, Literal
 

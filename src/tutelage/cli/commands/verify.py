@@ -1,4 +1,4 @@
-"""`tutelage verify`: every file compared with its hash, and the last steps trained again."""
+"""`tutelage verify`: check every file's hash, and retrain the last steps."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,1 +1,1 @@
-"""What a person sees: everything that prints what the stages report and return."""
+"""Print what stages report and return."""

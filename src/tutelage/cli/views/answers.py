@@ -1,4 +1,4 @@
-"""A few answers before and after tuning, printed for a person."""
+"""Print a few answers before and after fine-tuning."""
 
 from tutelage.cli.views import console
 from tutelage.run.folder import VARIANTS, RunFolder
@@ -9,7 +9,7 @@ LONGEST_SHOWN = 300
 
 
 def show_answers(run: RunFolder) -> None:
-    """Print test prompts with both answers, spread over the test set; nothing where no answers were asked for."""
+    """Print some test prompts with both answers, spread over the test set; nothing if there are no answers."""
     from tutelage.evaluation.stats.clusters import shared_frame
 
     console.print_message()

@@ -1,15 +1,15 @@
-"""Runs compared row by row, printed for a person."""
+"""Print a row-by-row comparison of runs."""
 
 from typing import Any
 
 from tutelage.cli.views import console
 
-# What a line is called before its own name, by its kind.
+# Prefix of a line's name, by its kind.
 BEFORE_NAME = {"sets": "set ", "judges": "judge ", "passages": "", "functions": "metric "}
 
 
 def show_comparison(compared: Any) -> None:
-    """Print a line for each recipe, what differs in it, and the verdicts."""
+    """Print one line per recipe, its differences, and the verdicts."""
     from tutelage.evaluation.paired.verdict import format_value
 
     metric = compared.primary
@@ -73,7 +73,7 @@ def _interval(low: float | None, high: float | None, metric: Any) -> str:
 
 
 def _show_metrics(comparison: Any) -> None:
-    """Print a line for each metric, as the page has them."""
+    """Print one line per metric, as on the page."""
     console.table(
         ["", "baseline", "this", "difference", "95 % interval", "p", ""],
         [_metric_line(comparison, metric) for metric in comparison.metrics.values()],
@@ -97,7 +97,7 @@ def _metric_line(comparison: Any, metric: Any) -> list[str]:
 
 
 def _show_general_text(runs: list[Any]) -> None:
-    """Print a line for each run: what tuning cost it on general text, against its own base model."""
+    """Print one line per run: its loss on general text compared with its own base model."""
     from tutelage.evaluation.metrics.bits_per_byte import METRIC as BITS_PER_BYTE
     from tutelage.evaluation.paired.verdict import format_change, format_value
 
@@ -126,7 +126,7 @@ def _show_general_text(runs: list[Any]) -> None:
 
 
 def _show_further(group: Any) -> None:
-    """Print what else was paired with the baseline, and what could not be, with the reason."""
+    """Print the secondary scores compared with the baseline, and why others were left out."""
     from tutelage.evaluation.compare.secondary_scores import without_judge
 
     paired = [(kind, name, one) for kind, of in group.further.items() for name, one in of.paired.items()]
@@ -134,7 +134,7 @@ def _show_further(group: Any) -> None:
         console.print_message("Secondary scores:")
         console.table(
             ["", "by", "baseline", "this", "difference", "95 % interval", "p", ""],
-            # The label of a judge's scores names the judge.
+            # The label of a judge's score already names the judge.
             [
                 _further_line(
                     "judge" if kind == "judges" else BEFORE_NAME[kind] + without_judge(name, one.metric), one

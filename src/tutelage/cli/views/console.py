@@ -1,4 +1,4 @@
-"""The only printer: wrapped lines and bars on a terminal, whole lines when piped, errors on standard error."""
+"""All output goes through here: wrapped lines and bars on a terminal, whole lines in a pipe, errors on stderr."""
 
 import json
 import os
@@ -31,36 +31,36 @@ from tutelage.errors import StorageError
 from tutelage.system.streams import has_reader, outlet_of
 
 SECONDS_BETWEEN_PLAIN_LINES = 10
-NARROW, WIDE = 60, 80  # columns of a terminal: below the first a bar is no use, from the second on it grows
+NARROW, WIDE = 60, 80  # terminal columns: no bar below the first, a growing bar from the second on
 SHORTEST_BAR, LONGEST_BAR = 10, 40
 
 Advance = Callable[[int, str], None]
-# A piece of text, and whether it is supervised; None for what is said about it.
+# A text, and whether it is supervised; None for annotations.
 Span = tuple[str, bool | None]
-# What stands at a node of a tree, and the nodes below it.
+# The text at a tree node, and the nodes below it.
 Node = tuple[Sequence[Span], Sequence["Node"]]
 
-WIDTH_WHEN_PIPED = 160  # a reader of a file or a pipe wants whole lines, not a terminal's
+WIDTH_WHEN_PIPED = 160  # files and pipes should get whole lines
 
-HAS_TERMINAL = sys.stdout is not None and sys.stdout.isatty()  # it is None where it was closed
+HAS_TERMINAL = sys.stdout is not None and sys.stdout.isatty()  # stdout is None if it was closed
 out = Console(highlight=False, soft_wrap=True, width=None if HAS_TERMINAL else WIDTH_WHEN_PIPED)
 KEY = "supervised ones in green" if out.is_terminal else "supervised ones in ⟦ ⟧"
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def print_message(text: str = "") -> None:
-    """Print what is for people, wrapped between words on a terminal; what is hidden in it is shown."""
+    """Print a message, wrapped between words on a terminal; invisible characters are escaped."""
     _put(out, Text(printable(text)))
 
 
 def verbatim(text: str) -> None:
-    """Print lines that are copied from the terminal, a command or an answer: no line break is put into them."""
+    """Print lines to be copied, such as commands or answers, without adding line breaks."""
     out.print(Text(printable(text)))
 
 
 @contextmanager
 def streamed() -> Iterator[Callable[[str], None]]:
-    """Give what prints a text while it comes in pieces, wrapped between words on a terminal."""
+    """Yield a function that prints a text in pieces as it arrives, wrapped between words on a terminal."""
 
     def put(text: str) -> None:
         if text:
@@ -81,13 +81,13 @@ def _put(console: Console, text: Text) -> None:
 
 
 def print_json(value: object) -> None:
-    """Print a value as JSON for another program, whatever the width of the terminal."""
+    """Print a value as JSON, independent of the terminal width."""
     _put_json(_json_text(value) + "\n")
     _require_written_output()
 
 
 def print_long_json(fields: Mapping[str, object]) -> None:
-    """Print an object as `print_json` does, the items of an iterator among its values one after the other."""
+    """Print an object as `print_json` does, but write the items of iterators one by one."""
     opening = "{\n"
     for name, value in fields.items():
         _put_json(f"{opening}  {json.dumps(name)}: ")
@@ -109,7 +109,7 @@ def _indented(value: object, spaces: int) -> str:
 
 
 def _json_text(value: object) -> str:
-    """Return JSON that standard output can write: characters that its encoding lacks are escaped, and so stay whole."""
+    """Return JSON that stdout can encode; other characters are escaped."""
     text = json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False)
     try:
         text.encode(sys.stdout.encoding or "utf-8")
@@ -125,7 +125,7 @@ def _put_json(text: str) -> None:
 
 
 def require_stdout() -> None:
-    """Stop where standard output is closed from the beginning, before a command whose answer it should take."""
+    """Raise StorageError if stdout is closed, before a command that only prints its result."""
     if not has_reader():
         raise StorageError(
             "storage.output_closed",
@@ -134,7 +134,7 @@ def require_stdout() -> None:
 
 
 def _require_written_output() -> None:
-    """Stop where another program does not get all of its output; what is for people may be lost."""
+    """Raise StorageError if another program did not get all of its output; messages for people may be lost."""
     sys.stdout.flush()
     if not has_reader():
         raise StorageError(
@@ -145,12 +145,12 @@ def _require_written_output() -> None:
 
 
 def print_text(text: str) -> None:
-    """Print a whole text that ends its last line itself, for a person or for another program."""
+    """Print a text that includes its final newline."""
     sys.stdout.write(printable(text))
 
 
 def write_verbatim(text: str) -> None:
-    """Write a part of a file for another program, to the letter: in UTF-8, whatever a terminal would take."""
+    """Write a part of a file for another program verbatim, as UTF-8."""
     sys.stdout.flush()
     sys.stdout.buffer.write(text.encode())
     _require_written_output()
@@ -161,55 +161,55 @@ def heading(text: str) -> None:
 
 
 def report_error(code: str, text: str) -> None:
-    """Print an error for a person; where standard error takes no more, the exit code has to say it."""
+    """Print an error; if stderr is not writable, the exit code must suffice."""
     with suppress(OSError):
         _put(err, Text.assemble((f"error[{code}]:", "bold red"), f" {printable(text)}"))
 
 
 def warn(message: Message) -> None:
-    """Print what may be wrong, though the command goes on."""
+    """Print a warning."""
     print_message(f"Warning[{message.code}]: {message.text}")
 
 
 def warn_aside(message: Message) -> None:
-    """Print what may be wrong on standard error, for standard output may be another program's."""
+    """Print a warning on stderr, because stdout may be read by another program."""
     with suppress(OSError):
         _put(err, Text(printable(f"Warning[{message.code}]: {message.text}")))
 
 
 def note(code: str, text: str) -> None:
-    """Print what is good to know."""
+    """Print a note."""
     print_message(f"Note[{code}]: {text}")
 
 
 def finish() -> None:
-    """Write out what standard output still holds back; OSError where it takes no more."""
+    """Flush stdout; raise OSError if it is not writable."""
     sys.stdout.flush()
 
 
 def takes_more() -> bool:
-    """Tell whether standard output takes what is written to it; a fault of the disk is one of another file then."""
+    """Return whether stdout is writable; a disk error must then concern another file."""
     outlet = outlet_of(sys.stdout)
     return outlet is not None and not outlet.was_refused
 
 
 def abandon() -> None:
-    """Give up what standard output could not take, or Python would try again at its end, and change the exit code."""
+    """Discard unwritten output; otherwise Python would retry at exit and change the exit code."""
     outlet = outlet_of(sys.stdout)
     if outlet is not None:
         outlet.abandon()
         return
-    with suppress(OSError):  # one that stands for no file has nothing to give up
+    with suppress(OSError):  # a stream without a file has nothing to discard
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def table(columns: list[str], rows: list[list[str]], *, numeric: Collection[int] = ()) -> None:
-    """Print a table, without a header where no columns are named; `numeric` columns are aligned to the right."""
+    """Print a table, without a header if there are no column names; `numeric` columns are right-aligned."""
     cells = [[printable(cell) for cell in row] for row in rows]
     widths: list[int] | list[None] | None = [None] * len(cells[0])
     if out.is_terminal:
         widths = column_widths([*([columns] if columns else []), *cells], out.width, cells=cell_len)
-    if widths is None:  # the longest words do not fit beside each other
+    if widths is None:  # the longest words do not fit next to each other
         for row in cells:
             first, *others = listed(columns, row) or [""]
             out.print(
@@ -230,12 +230,12 @@ def table(columns: list[str], rows: list[list[str]], *, numeric: Collection[int]
 
 
 def marked(parts: Sequence[Span]) -> None:
-    """Print texts in a row, the supervised ones in colour, or in brackets where there is none."""
+    """Print texts in sequence, with supervised ones in color or in brackets."""
     out.print(_marked(parts))
 
 
 def tree(nodes: Sequence[Node]) -> None:
-    """Print a tree, each node with its parts marked."""
+    """Print a tree with marked texts."""
     root = Tree("", hide_root=True)
     _grow(root, nodes)
     out.print(root, soft_wrap=False)
@@ -258,9 +258,9 @@ def _marked(parts: Sequence[Span]) -> Text:
 
 @contextmanager
 def progress(label: str, total: int | None) -> Iterator[Advance]:
-    """Show a bar with the time left, or a plain line every ten seconds; `advance(steps, detail)` moves it.
+    """Show a progress bar, or plain lines every ten seconds; `advance(steps, detail)` moves it.
 
-    A bar of unknown total shows that something is done, and how much so far.
+    Without a total, the bar only shows the amount done.
     """
     if not out.is_terminal:
         yield _plain_progress(label, total)
@@ -271,7 +271,7 @@ def progress(label: str, total: int | None) -> Iterator[Advance]:
 
 
 def _columns(width: int) -> list[ProgressColumn]:
-    """Return what a bar shows of its work on a terminal of some width; what is said last wraps."""
+    """Return the columns of a progress bar for a terminal width; the last one wraps."""
     detail = _text_column("{task.fields[detail]}", wraps=True)
     label = _text_column("{task.description}", wraps=width < NARROW)
     if width < NARROW:
@@ -287,7 +287,7 @@ def _text_column(text: str, *, wraps: bool = False) -> TextColumn:
 
 @contextmanager
 def waiting(label: str, *, aside: bool = False) -> Iterator[None]:
-    """Show the name and the clock of something of unknown length; `aside` where standard output is a program's."""
+    """Show a label and a clock during work of unknown duration; on stderr if `aside`."""
     console = err if aside else out
     if not console.is_terminal:
         with suppress(OSError) if aside else nullcontext():
@@ -298,7 +298,7 @@ def waiting(label: str, *, aside: bool = False) -> Iterator[None]:
     with Progress(*columns, console=console) as line:
         task = line.add_task(printable(label), total=None)
         yield
-        line.update(task, total=1, completed=1)  # the spinner goes, the time stays
+        line.update(task, total=1, completed=1)  # hide the spinner, keep the time
 
 
 def _plain_progress(label: str, total: int | None) -> Advance:

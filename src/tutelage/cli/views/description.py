@@ -1,4 +1,4 @@
-"""What some rows are, in numbers, printed for a person."""
+"""Print a description of rows in numbers."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
 
 CLUSTERS_SHOWN = 5
 ROWS_SHOWN = 8
-SHARES = {"half up to": "median", "nine of ten up to": "p90"}  # the keys of --json as table headings
+SHARES = {"half up to": "median", "nine of ten up to": "p90"}  # keys of --json as column headings
 
 
 def show_description(found: "Description") -> None:
-    """Print what is counted, and the first clusters of near-duplicates."""
+    """Print the statistics, and the first clusters of near-duplicates."""
     console.print_message(
         f"{found.repeated_prompts:,} rows repeat the prompt of an earlier row; {found.distinct_answers:,} answers are"
         " distinct."

@@ -1,4 +1,4 @@
-"""`--dry-run` of every verb: each setting and its origin, what would be written, and about how long it takes."""
+"""Print a dry run: settings with their origins, files to write, and a time estimate."""
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -19,9 +19,9 @@ def show_dry_run(
     removes: Sequence[Path] = (),
     training: Any = None,
 ) -> None:
-    """Print the plan of a verb; nothing is written or fetched. What is `guarded` is replaced with --overwrite only.
+    """Print the plan of a command, without writing or downloading anything; `guarded` paths need --overwrite.
 
-    `training` are the PreparedRows that would be trained on, None where something has to be fetched to know them.
+    `training` are the PreparedRows to train on, or None if that needs a download.
     """
     run, loaded = session.run, session.loaded
     idle = loaded.inactive_settings()
@@ -52,7 +52,7 @@ def show_dry_run(
 
 
 def _show_settings(loaded: LoadedRecipe, idle: Collection[str]) -> None:
-    """Print all settings that have an effect, those first that are not at their defaults."""
+    """Print all settings that have an effect, changed ones first."""
     settings = [setting for setting in loaded.settings() if setting.name not in idle]
     changed = [setting for setting in settings if loaded.is_changed(setting)]
     for title, shown in (

@@ -1,11 +1,11 @@
-"""How long a run takes, printed before its first step, and the command for a shorter trial."""
+"""Print the time estimate of a run before its first step, and a command for a shorter trial."""
 
 from tutelage.cli.views import console
 from tutelage.run.events import Estimated
 
 
 def show_estimate(found: Estimated) -> None:
-    """Print how long the rest of the run takes, and of a long one how to try it in less time."""
+    """Print the estimate for the rest of the run, and for a long run a command for a trial."""
     console.print_message(describe_estimate(found))
     if found.trial is not None:
         console.print_message(f"A trial of {describe_time(found.trial.seconds)}:")
@@ -13,7 +13,7 @@ def show_estimate(found: Estimated) -> None:
 
 
 def describe_estimate(found: Estimated) -> str:
-    """Return the line with the estimated time, in total and for each stage."""
+    """Return a line with the estimated time in total and per stage."""
     at_most = "at most " if found.may_stop_early else ""
     training = f"training {at_most}{_clock(found.training_seconds)} ({found.steps:,} steps)"
     after = found.evaluation_seconds + found.report_seconds
@@ -24,7 +24,7 @@ def describe_estimate(found: Estimated) -> str:
 
 
 def describe_time(seconds: float) -> str:
-    """Return about how long something takes, no finer than it is known."""
+    """Format an estimated time with suitable precision."""
     if seconds < 90:
         return f"about {max(5, 5 * round(seconds / 5))} s"
     minutes = round(seconds / 60)

@@ -1,4 +1,4 @@
-"""Exports and how far each is from the run, printed for a person."""
+"""Print exports and how they differ from the run."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def show_exports(exported: "Sequence[Exported]") -> None:
-    """Print a line for each export, and what its comparison with the run found."""
+    """Print one line per export with the result of its verification."""
     console.table(
         ["export", "format", "size", "largest difference", "answers equal", "KL", "verified with"],
         [

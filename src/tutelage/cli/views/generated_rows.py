@@ -1,4 +1,4 @@
-"""What a language model was asked for rows, and what it wrote that was not taken, printed for a person."""
+"""Print the requests to a language model, and the rows that were rejected."""
 
 from typing import TYPE_CHECKING
 
@@ -10,13 +10,13 @@ if TYPE_CHECKING:
 
 
 def show_requests(model: "RememberingModel") -> None:
-    """Print how many questions were put."""
+    """Print the number of requests."""
     known = f" Answered from the cache: {model.remembered:,}." if model.remembered else ""
     console.print_message(f"Requests to {model.name}: {model.asked:,}.{known}")
 
 
 def show_rejected(made: Generated) -> None:
-    """Print why rows were not taken, the most frequent reason first."""
+    """Print the reasons for rejected rows, most frequent first."""
     if made.refused:
         counted = [
             [f"{count:,}", reason] for reason, count in sorted(made.refused.items(), key=lambda one: -one[1])

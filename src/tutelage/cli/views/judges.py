@@ -1,4 +1,4 @@
-"""What judges said of the answers, printed for a person."""
+"""Print the results of judges."""
 
 from collections.abc import Iterable, Mapping
 
@@ -8,7 +8,7 @@ from tutelage.run.judges import JudgedSet, JudgeResult, LabelFigures
 
 
 def show_judges(judges: Mapping[str, JudgeResult]) -> None:
-    """Print a table of all judges, then for each its verdict, its failed checks and what it left out."""
+    """Print a table of all judges, and for each its verdict, failed checks and missing scores."""
     columns = [
         "judge",
         "base",
@@ -71,10 +71,10 @@ def _show_checks(result: JudgeResult | JudgedSet) -> None:
         console.print_message(f"Its self-test passed, {len(test.checks)} checks.")
         return
     if test.fault and any(check.name == "readable" for check in failed):
-        return  # its replies could not be read, and why is said already
+        return  # its unreadable replies are already reported
     failed = [check for check in failed if check.value is not None]
     if all(check.name == "readable" for check in failed):
-        return  # it never replied, and that is said already
+        return  # the missing reply is already reported
     console.table(
         ["failed self-test check", "value", "wanted"],
         [[check.label, _number(check.value, ".1f"), check.wanted] for check in failed],

@@ -1,4 +1,4 @@
-"""The label of a text, printed for a person."""
+"""Print the label of a text."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ from tutelage.cli.views import console
 
 
 def show_label(found: Mapping[str, Any]) -> None:
-    """Print what was predicted, and how probable it is."""
+    """Print the predicted label and its probability."""
     from tutelage.data.quality.label_names import quoted
 
     predicted = quoted(found["predicted"]) if found["predicted"] else "(none)"

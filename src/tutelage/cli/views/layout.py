@@ -1,17 +1,17 @@
-"""How text becomes lines of a terminal: nothing hidden in it, and no word cut where a line has room for it."""
+"""Lay out text for a terminal: escape invisible characters, and wrap between words where possible."""
 
 from collections.abc import Callable, Iterator, Sequence
 
 from tutelage.text.characters import is_unseen
 
-BETWEEN = 2  # blanks between the columns of a table
-TAB = 8  # columns from one tab stop to the next
+BETWEEN = 2  # blanks between table columns
+TAB = 8  # columns per tab stop
 
 
 def printable(text: str) -> str:
-    """Return a text with an escape for each character that is not seen or could drive the terminal.
+    """Escape characters that are invisible or could control the terminal.
 
-    Among them are halves of surrogate pairs, which stand for the odd bytes of a file's name and cannot be written.
+    These include lone surrogates, which represent invalid bytes in file names and cannot be written.
     """
     return "".join(_escape(character) if is_unseen(character) else character for character in text)
 
@@ -24,21 +24,21 @@ def _escape(character: str) -> str:
 
 
 class StreamWrapper:
-    """Wraps a text between words while it comes in pieces.
+    """Wraps a text between words while it arrives in pieces.
 
-    `width` tells how many columns the terminal has now, `cells` how many of them a text takes. A word is held back
-    until it is known whether the line has room for it. Wide characters, as of Chinese, are words by themselves. A word
-    longer than a line is cut.
+    `width` returns the current number of terminal columns, `cells` the number of columns that a text takes. A
+    word is held back until it is known whether it fits on the line. Wide characters, such as Chinese, count as
+    words. A word longer than a line is cut.
     """
 
     def __init__(self, width: Callable[[], int], *, cells: Callable[[str], int]) -> None:
         self._width, self._cells = width, cells
-        self._column = 0  # where the line has come to
-        self._blanks = 0  # before the word; they are dropped where a line ends
+        self._column = 0  # current column
+        self._blanks = 0  # pending blanks before the word; dropped at the end of a line
         self._word = ""
 
     def add(self, piece: str) -> str:
-        """Take in a piece, and return what can be printed now."""
+        """Add a piece, and return the text that can be printed now."""
         return "".join(shown for character in piece for shown in self._take(character))
 
     def finish(self) -> str:
@@ -81,9 +81,9 @@ class StreamWrapper:
 def column_widths(
     lines: Sequence[Sequence[str]], width: int, *, cells: Callable[[str], int]
 ) -> list[int] | None:
-    """Return the width of each column so that no word is cut; None where the words do not fit beside each other.
+    """Return column widths at which no word is cut, or None if that is impossible.
 
-    `cells` is how many columns of the terminal a text takes.
+    `cells` returns the number of terminal columns that a text takes.
     """
     columns = list(zip(*lines, strict=True))
     least = [max((cells(word) for text in column for word in text.split()), default=1) for column in columns]
@@ -93,7 +93,7 @@ def column_widths(
         return None
     widths = list(least)
     wanting = sorted(range(len(columns)), key=lambda index: whole[index] - least[index])
-    for place, index in enumerate(wanting):  # the columns that want least are served first
+    for place, index in enumerate(wanting):  # columns that need the least come first
         given = min(max(0, whole[index] - least[index]), left // (len(wanting) - place))
         widths[index] += given
         left -= given
@@ -101,6 +101,6 @@ def column_widths(
 
 
 def listed(columns: Sequence[str], row: Sequence[str]) -> list[str]:
-    """Return a row of a table as a line for each cell, behind the name of its column where there is one."""
+    """Return a table row as one line per cell, with the column name in front."""
     names = columns or [""] * len(row)
     return [f"{name}: {cell}" if name else cell for name, cell in zip(names, row, strict=True) if cell]

@@ -1,4 +1,4 @@
-"""What was found wrong with some data, and what they are for the model, printed for a person."""
+"""Print a lint report."""
 
 import shlex
 from collections.abc import Iterable, Sequence
@@ -19,7 +19,7 @@ FITS = (512, 1024, 2048, 4096)
 
 
 def show_lint_report(found: "LintReport") -> None:
-    """Print counts, lengths, languages and findings for a person."""
+    """Print counts, lengths, languages and findings."""
     formats = ", ".join(f"{count:,} {name}" for name, count in found.formats.items())
     console.heading(found.source)
     console.print_message(f"{found.kind}, {found.rows:,} rows: {formats}.")
@@ -44,7 +44,7 @@ def show_lint_report(found: "LintReport") -> None:
 
 
 def show_readiness(found: "LintReport", command: Sequence[str]) -> None:
-    """Print in one line that the rows are ready, and the command that runs, or what to fix first."""
+    """Print one line: that the rows are ready, with the command to run, or what to fix first."""
     stops = what_stops(found)
     if found.outcomes["dropped"] == found.rows:
         console.print_message("Not ready: no row can be used. First fix the findings above.")
@@ -55,7 +55,7 @@ def show_readiness(found: "LintReport", command: Sequence[str]) -> None:
 
 
 def record_of_fault(fault: DataError) -> dict[str, Any]:
-    """Return what is known of data that cannot be read: the fault."""
+    """Return the JSON record for data that cannot be read."""
     counts = dict.fromkeys(("rows", "kept", "repaired", "dropped"), 0)
     nothing = {
         "format": "",
@@ -147,7 +147,7 @@ def _show_findings(findings: Iterable[Any]) -> None:
 
 
 class _OfRule:
-    """How many findings of one rule there are, and as many of them as are shown."""
+    """The number of findings under one rule, and those to show."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -158,13 +158,13 @@ class _OfRule:
         self.count += 1
         if (
             len(self.shown) < MESSAGES_SHOWN or finding.row is None
-        ):  # what is about the source is shown always
+        ):  # findings about the source are always shown
             self.shown.append(finding)
         if finding.row is not None and len(self._rows) <= ROWS_SHOWN:
             self._rows[finding.row] = None
 
     @property
     def rows(self) -> str:
-        """The first rows, and whether there are more."""
+        """The first row numbers, and whether there are more."""
         more = " …" if len(self._rows) > ROWS_SHOWN else ""
         return ", ".join(map(str, list(self._rows)[:ROWS_SHOWN])) + more

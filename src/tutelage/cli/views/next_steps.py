@@ -1,4 +1,4 @@
-"""What the end of a stage shows: commands that go on with the run, which can be pasted as they stand."""
+"""Print commands to continue with at the end of a stage, ready to paste."""
 
 from collections.abc import Collection
 
@@ -8,7 +8,7 @@ from tutelage.stages.session import Session
 
 
 def show_next_steps(session: Session, *, exported: Collection[str] = (), begins_anew: bool = False) -> None:
-    """Print what can be done with a run next; with `begins_anew` also how to tune on other rows than the starter's."""
+    """Print the next steps for a run; with `begins_anew`, also how to train on the user's own rows."""
     from tutelage.data.sources.sources import STARTER
     from tutelage.evaluation.next_steps import NextStep, path_argument
 

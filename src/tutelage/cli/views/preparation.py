@@ -1,4 +1,4 @@
-"""What became of the rows, printed for a person."""
+"""Print the result of preparing the rows."""
 
 from tutelage.cli.views import console
 from tutelage.codes import Message, all_codes
@@ -8,7 +8,7 @@ LABELS_NAMED = 8
 
 
 def show_preparation(preparation: Preparation) -> None:
-    """Print what became of the rows."""
+    """Print the result of preparing the rows."""
     rows, tokens = preparation.rows, preparation.tokens
     console.print_message(
         f"{rows.read:,} rows from {preparation.source}: {rows.kept:,} kept,"
@@ -38,7 +38,7 @@ def show_preparation(preparation: Preparation) -> None:
         told = "there are no validation rows, so the last weights are kept instead of the best."
         console.warn(Message("data.no_validation_rows", told))
     for note in preparation.notes:
-        if not all_codes()[note.code].warns:  # of which the stage warns
+        if not all_codes()[note.code].warns:  # the stage warns about the others
             console.note(note.code, note.message)
 
 

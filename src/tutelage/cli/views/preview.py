@@ -1,4 +1,4 @@
-"""Rows as the model sees them, and their prefix tree, printed for a person."""
+"""Print rows as the model sees them, and their prefix tree."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 
 def show_outcome(one: "CheckedRow") -> None:
-    """Print what becomes of a row, and why."""
+    """Print the outcome of checking a row, with reasons."""
     reasons = f": {'; '.join(reason.text for reason in one.reasons)}" if one.reasons else ""
     console.heading(f"Row {one.row.row}, {one.row.format}, {one.outcome}{reasons}")
 
 
 def show_answer(one: RenderedAnswer, *, with_ids: bool) -> None:
-    """Print an answer behind its prompt, and the prompt as serving sends it."""
+    """Print a prompt with its answer, and the prompt as used in serving."""
     console.print_message(
         f"{len(one.ids):,} tokens, {one.supervised_tokens:,} supervised in {_counted(one.supervised_runs, 'run')};"
         f" {console.KEY}."
@@ -36,7 +36,7 @@ def show_answer(one: RenderedAnswer, *, with_ids: bool) -> None:
 
 
 def show_text(one: RenderedText, *, with_ids: bool) -> None:
-    """Print the text of a classification, and the token that its head reads."""
+    """Print a text to classify, and the token that the head reads."""
     from tutelage.data.quality.label_names import quoted
 
     console.print_message(
@@ -51,7 +51,7 @@ def show_text(one: RenderedText, *, with_ids: bool) -> None:
 
 
 def show_tree(tree: DrawnTree) -> None:
-    """Print a prefix tree, each run of tokens once."""
+    """Print a prefix tree; each run of tokens appears once."""
     console.heading(f"Prefix tree of {_counted(tree.rows, 'row')}")
     console.print_message(
         f"{tree.tokens_apart:,} tokens in separate rows, {tree.tokens:,} in the tree. Each run of tokens"

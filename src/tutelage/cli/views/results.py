@@ -1,4 +1,4 @@
-"""What an evaluation found, printed for a person: the verdict, scores, named sets and general text."""
+"""Print the results of an evaluation: verdict, scores, named sets and general text."""
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ FIELDS_SHOWN = 12
 
 
 def show_evaluation(found: Evaluation) -> None:
-    """Print all that an evaluation found."""
+    """Print all results of an evaluation."""
     if (answers := found.compared_answers) is not None:
         show_scores(answers)
     for block in load_objective(found.objective).report.results(found):
@@ -33,7 +33,7 @@ def show_evaluation(found: Evaluation) -> None:
 
 
 def show_block(block: "Block") -> None:
-    """Print what an objective has to say."""
+    """Print a block of an objective's results."""
     from tutelage.objectives.results import Heading, Table
 
     if isinstance(block, Table):
@@ -45,7 +45,7 @@ def show_block(block: "Block") -> None:
 
 
 def show_scores(found: AnswerEvaluation) -> None:
-    """Print a table of all metrics, and the verdict on the answers."""
+    """Print a table of all metrics, and the verdict."""
     from tutelage.evaluation.metrics import load_metric
     from tutelage.evaluation.metrics.metrics import metric_named
     from tutelage.evaluation.paired.verdict import detectable_sentence, format_change, format_value
@@ -102,7 +102,7 @@ def show_baselines(found: BaselinesFound, metric: "Metric", evaluation: AnswerEv
 
 
 def show_fields(fields: Mapping[str, FieldFigures]) -> None:
-    """Print which share of the rows has each JSON field right."""
+    """Print the share of rows in which each JSON field is right."""
     if not fields:
         return
 
@@ -126,7 +126,7 @@ def show_fields(fields: Mapping[str, FieldFigures]) -> None:
 
 
 def show_sets(sets: Mapping[str, SetFigures]) -> None:
-    """Print a verdict for each named set."""
+    """Print the verdict for each named set."""
     from tutelage.evaluation.metrics import load_set_metric
 
     for name, one in sets.items():
@@ -147,7 +147,7 @@ def show_sets(sets: Mapping[str, SetFigures]) -> None:
 
 
 def show_general_text(general_text: GeneralText | None) -> None:
-    """Print what became of the grasp of general text."""
+    """Print the results of the general-text regression check."""
     if general_text is None:
         return
     console.print_message()

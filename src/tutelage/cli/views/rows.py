@@ -1,4 +1,4 @@
-"""Rows that were read, written or left out, printed for a person."""
+"""Print rows that were read, written or dropped."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ ROWS_SHOWN = 6
 
 
 def show_read(rows: SourceRows) -> None:
-    """Print how many rows of which formats were read, and what has to be said of them."""
+    """Print how many rows of which formats were read, with notes."""
     source, read = rows.source, rows.conversations
     formats = ", ".join(f"{count:,} {name}" for name, count in read.formats.items())
     console.print_message(f"{_counted(len(read.rows))} read from {source.name} ({source.kind}): {formats}.")
@@ -30,7 +30,7 @@ def show_read(rows: SourceRows) -> None:
 
 
 def show_parts(parts: Parts, files: Mapping[str, Path]) -> None:
-    """Print which splits have no row, and how many rows of others have a prompt that is also trained on."""
+    """Print which splits are empty, and how many rows of others have a prompt that is also trained on."""
     for name, values in parts.values.items():
         if not values:
             console.print_message(f"No row is in {name}, so {files[name]} is not written.")
@@ -44,7 +44,7 @@ def show_parts(parts: Parts, files: Mapping[str, Path]) -> None:
 
 
 def show_left_behind(made: Converted, to: str | None) -> None:
-    """Print what a format does not mean, and how often rows had it."""
+    """Print what was lost in a conversion, and how often."""
     for what, count in made.left_behind.items():
         console.note(
             "convert.field_left_behind",
@@ -53,7 +53,7 @@ def show_left_behind(made: Converted, to: str | None) -> None:
 
 
 def show_written(file: RowsFile, *, is_dry_run: bool) -> None:
-    """Print that a file was written, or would be, and which of its cells a spreadsheet would run."""
+    """Print that a file was or would be written, and which cells a spreadsheet would run."""
     would = "would be written" if is_dry_run else "written"
     console.print_message(f"{_counted(file.rows)} {would} to {file.path}, {len(file.content):,} bytes.")
     if file.formula_cells:
@@ -67,7 +67,7 @@ def show_written(file: RowsFile, *, is_dry_run: bool) -> None:
 
 
 def show_reasons(reasons: Mapping[int, Message], *, what: str) -> None:
-    """Print how many rows are `what`, and of each reason how many and the first."""
+    """Print how many rows were dropped or unchanged, with counts and first rows by reason."""
     console.print_message(f"{_counted(len(reasons))} {what}{':' if reasons else '.'}")
     if reasons:
         rows = [

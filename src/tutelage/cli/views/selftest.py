@@ -1,4 +1,4 @@
-"""How far each way to run a step is from one example at a time, printed for a person."""
+"""Print how far each way to run a step is from one example at a time."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def show_selftest(found: "Sequence[StepComparison]") -> None:
-    """Print a line for each way, and what the figures are."""
+    """Print one line per way, and explain the numbers."""
     console.table(
         ["type", "way", "loss", "gradients", ""],
         [

@@ -1,4 +1,4 @@
-"""What is served where, and how to try it, printed for a person."""
+"""Print the endpoints of a server and how to try them."""
 
 import json
 import shlex
@@ -9,7 +9,7 @@ from tutelage.stages.serve import KEY_VARIABLE, Serving
 
 
 def show_server(serving: Serving, run: RunFolder) -> None:
-    """Print what is served where, and how to try it."""
+    """Print the endpoints of a server and how to try them."""
     host = f"[{serving.host}]" if ":" in serving.host else serving.host
     url = f"http://{host}:{serving.port}/v1"
     console.heading(f"{url} answers with the models `tuned` and `base`")
@@ -23,7 +23,7 @@ def show_server(serving: Serving, run: RunFolder) -> None:
 
 
 def _show_larger_servers(run: RunFolder) -> None:
-    """Print how servers that are made for many users load the exports that are there."""
+    """Print how to load existing exports in servers for many users."""
     from tutelage.evaluation.next_steps import path_argument
 
     exports = ExportFolder(run.export)

@@ -1,4 +1,4 @@
-"""Prints what stages report while they work, for a person."""
+"""Print the events that stages report."""
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -22,9 +22,9 @@ SKIPPED = {
     "prepare": "The rows in {} are already prepared from the same data, model, prompt and settings.",
     "train": "The model in {} is already trained.",
 }
-# What is done in so few has no bar, where nobody knows the total: so many rows are rendered in about two seconds.
+# Work of unknown total gets a bar only beyond this; rendering this many rows takes about two seconds.
 DONE_WITHOUT_A_BAR = 5_000
-# A warning about these goes to standard error, for standard output may be another program's.
+# Warnings with these prefixes go to stderr, because stdout may be read by another program.
 ASIDE = ("model.", "device.")
 TRAINING = "Training"
 Before = Mapping[str, Callable[[RunFolder], None]]
@@ -32,11 +32,11 @@ NOTHING: Before = MappingProxyType({})
 
 
 class Terminal:
-    """A listener that prints: headings, bars with the time left, messages, and what each stage found.
+    """A listener that prints headings, progress bars, messages, and the results of each stage.
 
-    `before` are functions that print something of a run before a stage of it begins. With `is_quiet` standard output is
-    another program's: warnings go to standard error, and notes and bars are left out. To be used as a context, which
-    ends the bar that is shown last.
+    `before` functions print something about the run before a stage starts. With `is_quiet`, stdout belongs to
+    another program: warnings go to stderr, and notes and bars are left out. Use it as a context manager, which
+    ends the last bar.
     """
 
     def __init__(
@@ -51,11 +51,11 @@ class Terminal:
         self._is_quiet = is_quiet
         self._is_first = True
         self._shown = ExitStack()
-        self._label: str | None = None  # of the bar that is shown
+        self._label: str | None = None  # of the current bar
         self._advance: console.Advance = lambda steps, detail="": None
         self._done = 0
-        self._steps = self._step = 0  # of a training: planned, and finished before it
-        self._objective = DEFAULT.name  # of the training
+        self._steps = self._step = 0  # of training: planned steps, and steps done before
+        self._objective = DEFAULT.name  # of training
         self._losing = ExitStack()
         self._validation = ""
         self._validations: dict[int, events.Validated] = {}
@@ -68,7 +68,7 @@ class Terminal:
         self._losing.close()
 
     def __call__(self, event: events.Event) -> None:
-        """Print one event, if a person wants to know of it."""
+        """Print an event if it is of interest."""
         show = getattr(self, f"_on_{event.event}", None)
         if show is not None and not (self._is_quiet and isinstance(event, events.Waiting | events.Advanced)):
             show(event)
@@ -175,7 +175,7 @@ class Terminal:
 
     def _on_estimate(self, event: events.Estimated) -> None:
         show_estimate(event)
-        if event.step:  # a training that goes on has nothing to validate before its next step
+        if event.step:  # a resumed training does not validate before its next step
             self._show_training()
 
     def _on_step(self, event: events.StepTaken) -> None:

@@ -1,4 +1,4 @@
-"""What a training came to, printed for a person."""
+"""Print the results of training."""
 
 from tutelage.cli.views import console
 from tutelage.objectives import load_objective
@@ -8,7 +8,7 @@ from tutelage.stages.train import Trained
 
 
 def show_trained(trained: Trained, run: RunFolder, kept: Validated | None) -> None:
-    """Print how fast a training was, its losses, and what the figures of the step that is `kept` come to."""
+    """Print the speed and losses of training, and the metrics of the step that is `kept`."""
     progress, settings = trained.progress, trained.settings
     rate, unit = progress.examples / progress.step_seconds, trained.unit
     console.print_message(
@@ -31,7 +31,7 @@ def show_trained(trained: Trained, run: RunFolder, kept: Validated | None) -> No
 
 
 def describe_beside_loss(event: StepTaken | Validated, objective: str) -> str:
-    """Return what is said of the figures of a step or validation, nothing where the loss says all."""
+    """Describe additional metrics of a step or validation; "" if there are none."""
     figures = event.model_extra or {}
     told = load_objective(objective).report.describe_step(figures) if figures else None
     return "" if told is None else f", {told}"

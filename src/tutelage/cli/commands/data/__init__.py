@@ -1,1 +1,1 @@
-"""`tutelage data`: verbs that make one file of rows from another."""
+"""`tutelage data`: commands that create one file of rows from another."""

@@ -1,4 +1,4 @@
-"""`tutelage data convert`: rows in another format, or another kind of file."""
+"""`tutelage data convert`: convert rows to another format or file type."""
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -21,7 +21,7 @@ from tutelage.stages.data.convert import convert as convert_rows
 if TYPE_CHECKING:
     FormatName = str
 else:
-    FormatName = Literal[*ROW_FORMATS]  # so that the parser knows the names, and the help lists them
+    FormatName = Literal[*ROW_FORMATS]  # so that the parser and the help know the names
 
 
 def convert(

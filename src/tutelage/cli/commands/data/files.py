@@ -1,4 +1,4 @@
-"""What the verbs of `tutelage data` share: their options, rows read from a source, and rows written."""
+"""Shared code of the `tutelage data` commands: options, reading rows, and writing rows."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
@@ -20,7 +20,7 @@ from tutelage.stages.data.rows import SourceRows, read_rows
 from tutelage.stages.data.writing import encode_files, require_free_paths, write_file, write_ledger
 
 *OTHERS, LAST = FILE_FORMATS
-# What decides how a source is read; a verb may honour more.
+# Settings that affect reading; a command may support more.
 READING = tuple(
     f"data.{key}"
     for key in (
@@ -53,7 +53,7 @@ Ledger = Annotated[
 @Parameter(name="*")
 @dataclass(frozen=True)
 class SourceOptions:
-    """Where rows come from."""
+    """Where rows are read from."""
 
     data: Annotated[str, Parameter(help="Your rows: a file, a folder, a URL or hf:owner/name.")]
     _: KW_ONLY
@@ -73,7 +73,7 @@ class SourceOptions:
 @Parameter(name="*")
 @dataclass(frozen=True)
 class OutputOptions:
-    """Where rows go."""
+    """Where rows are written to."""
 
     output: Annotated[
         Path,
@@ -100,9 +100,9 @@ def read_rows_of(
     is_quiet: bool = False,
     keeps_fields: bool = True,
 ) -> SourceRows:
-    """Read the rows of a source, and say so; a setting that is given for this verb and means nothing to it is refused.
+    """Read the rows of a source and report it; raise RecipeError for settings that the command does not use.
 
-    A verb that does not keep the fields beside those of a row's format gets no rows that need them.
+    Commands that do not keep additional fields reject rows that need them.
     """
     given = {
         "DATA data.source": options.data,
@@ -130,14 +130,14 @@ def read_rows_of(
 
 
 def require_writable_outputs(output: OutputOptions, *paths: Path, ledger: Path | None = None) -> None:
-    """Stop before any work when a file could not be written, or would be lost."""
+    """Stop before any work if a file could not be written, or would be overwritten."""
     require_free_paths(paths, ledger=ledger, overwrite=output.overwrite or output.dry_run)
 
 
 def write_files(
     output: OutputOptions, files: Mapping[Path, Sequence[dict[str, Any]]], settings: DataSettings
 ) -> None:
-    """Write rows to their files and say so; no file is written where one of them cannot hold its rows."""
+    """Write rows to their files and report it; nothing is written if one file cannot hold its rows."""
     for file in encode_files(files, settings):
         if not output.dry_run:
             write_file(file)
@@ -153,9 +153,9 @@ def write_reasons(
     what: str = "left out",
     outcome: str = "dropped",
 ) -> None:
-    """Say of which rows what became, by reason, and list every one of them in the ledger where there is one.
+    """Report rows by reason, and list each of them in the ledger, if there is one.
 
-    The ledger lists the rows too of which the reader left something out, and that are written without it.
+    The ledger also lists rows that were written with repairs.
     """
     if ledger and not output.dry_run:
         write_ledger(ledger, left_out, outcome=outcome, repairs=rows.repairs)

@@ -1,4 +1,4 @@
-"""`tutelage data filter`: the rows that are what they should be."""
+"""`tutelage data filter`: keep rows that meet criteria."""
 
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
@@ -32,14 +32,14 @@ HONOURED = (
 
 
 def _unset(help: str) -> Parameter:
-    """Return what is said of an option that asks for nothing unless it is given."""
+    """Return the parameter of an option that has no effect unless it is given."""
     return Parameter(help=help, negative="", show_default=False)
 
 
 @Parameter(name="*")
 @dataclass(frozen=True)
 class FilterOptions:
-    """What a row has to be, to be kept."""
+    """Criteria for keeping a row."""
 
     _: KW_ONLY
     without_rule: Annotated[

@@ -1,4 +1,4 @@
-"""`tutelage data generate`: new rows that a language model makes after some of yours."""
+"""`tutelage data generate`: let a language model write new rows like yours."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""`tutelage data improve`: answers or instructions that a language model writes anew."""
+"""`tutelage data improve`: let a language model rewrite answers or instructions."""
 
 from typing import Annotated
 

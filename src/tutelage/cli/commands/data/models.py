@@ -1,4 +1,4 @@
-"""The language model that `tutelage data generate` and `improve` ask: its options, and where what it is asked goes."""
+"""Options of the language model for `tutelage data generate` and `improve`."""
 
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Annotated
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @Parameter(name="*")
 @dataclass(frozen=True)
 class ModelOptions:
-    """Which model is asked, and how."""
+    """Which model to use, and how."""
 
     _: KW_ONLY
     model: Annotated[
@@ -39,7 +39,7 @@ class ModelOptions:
 
 
 def load_chat_model_of(options: ModelOptions) -> "RememberingModel":
-    """Return the model of the options, and say where what is asked goes."""
+    """Return the model named in the options, and print where requests are sent."""
     check_request_settings(
         temperature=options.temperature,
         max_tokens=options.max_tokens,

@@ -1,4 +1,4 @@
-"""`tutelage data sample`: some of the rows, drawn by chance."""
+"""`tutelage data sample`: draw a random sample of rows."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""`tutelage data split`: one file of rows as three, as `prepare` would part them."""
+"""`tutelage data split`: split rows into three files, like `prepare`."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""`tutelage data stats`: what some rows are, in numbers."""
+"""`tutelage data stats`: describe rows in numbers."""
 
 from typing import Annotated
 
