@@ -1,1 +1,1 @@
-"""Answers people and programs with the base and the tuned model of a run."""
+"""Serve the base and the tuned model of a run."""

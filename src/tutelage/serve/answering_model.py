@@ -1,6 +1,6 @@
-"""What answering needs of a run: its prompt style, its end of turn, its room, and both models when they are asked.
+"""What serving needs from a run: prompt template, end tokens, context length, and both models on demand.
 
-torch and transformers are imported when one of them is, since an export may answer in their place.
+torch and transformers are only imported when a model is loaded, because an export may be served instead.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Served:
-    """A run that can be asked. `context` counts tokens, prompt and answer together."""
+    """A run that can be served. `context` is the maximum number of tokens of prompt and answer together."""
 
     tokenizer: Any
     renderer: PromptRenderer
@@ -35,16 +35,16 @@ class Served:
     load_variant: Mapping[str, Callable[[], CausalModel]]
 
     def prompt_of_messages(self, turns: Sequence[ChatMessage]) -> tuple[int, ...]:
-        """Return the ids that stand before the answer to a conversation, as training rendered it."""
+        """Return the ids before the answer to a conversation, rendered as in training."""
         return tuple(self.renderer.prompt_ids(Conversation(0, (*turns, ChatMessage("assistant", "")))))
 
     def prompt_of_text(self, text: str) -> tuple[int, ...]:
-        """Return the ids of a plain text that is to be gone on with; it gets no prompt style and no control token."""
+        """Return the ids of a plain text to be continued, without prompt template or control tokens."""
         plain = Conversation(0, (ChatMessage("assistant", text),), format="text")
         return self.renderer.example(plain, train_on="last").ids[:-1]  # without the end of turn
 
     def tokens_left_after(self, prompt: Sequence[int], wanted: int | None) -> int:
-        """Return how many tokens an answer may have; DataError where those that are wanted do not fit."""
+        """Return the maximum length of an answer in tokens; raise DataError if the prompt is too long."""
         room = self.context - len(prompt)
         if room < (wanted or 1):
             raise DataError(
@@ -57,9 +57,9 @@ class Served:
 
 
 def load_served(trained: TrainedModel, *, context: int | None = None) -> Served:
-    """Return what answers for a trained model and its base; neither is loaded yet.
+    """Return what serves a trained model and its base; neither is loaded yet.
 
-    `context`: at most so many tokens of a prompt with its answer; by default what the model takes.
+    `context`: maximum number of tokens of prompt and answer; by default that of the model.
     """
     renderer, source = _load_renderer(trained), trained.source
     return Served(
@@ -67,7 +67,7 @@ def load_served(trained: TrainedModel, *, context: int | None = None) -> Served:
         renderer,
         end_tokens(source.folder, renderer.tokenizer, trained.preparation.end_of_turn_id),
         context or context_length(source.folder),
-        # Each has its weights to itself: an adapter that is switched off and on costs every step its fast paths.
+        # Separate weights for each: switching an adapter on and off would disable the fast paths.
         {
             "base": lambda: _load_base(trained),
             "tuned": lambda: _load_tuned(trained),
@@ -76,9 +76,9 @@ def load_served(trained: TrainedModel, *, context: int | None = None) -> Served:
 
 
 def _load_renderer(trained: TrainedModel) -> PromptRenderer:
-    """Return what renders the prompts, on the tokenizer beside the weights where it is that of the rows by their hash.
+    """Return a renderer based on the tokenizer saved with the weights, if its hash matches the prepared rows.
 
-    It is there in a fifth of the time that transformers' own takes.
+    It loads in a fifth of the time that transformers' own takes.
     """
     recipe, kept = trained.recipe, read_kept_tokenizer(trained.weights)
     if kept is not None:
@@ -94,14 +94,14 @@ def _load_renderer(trained: TrainedModel) -> PromptRenderer:
 
 def _load_base(trained: TrainedModel) -> CausalModel:
     with ThreadPoolExecutor(1) as beside:
-        # A server opens a model when it is first asked, which may be days after the start.
+        # A server loads a model on its first request, which may be days after the start.
         checked = beside.submit(check_files_unchanged, trained.source)
         try:
             return trained.load_base()
         finally:
-            checked.result()  # names a damaged file, at which loading may have failed in other words
+            checked.result()  # reports a damaged file, which may have made loading fail with another error
 
 
 def _load_tuned(trained: TrainedModel) -> CausalModel:
-    trained.check()  # before the base is loaded, which takes longer
+    trained.check()  # before loading the base, which takes longer
     return trained.load_tuned(_load_base(trained))

@@ -1,4 +1,4 @@
-"""The server's addresses, as OpenAI's have them: models, chat completions and completions, streamed or whole."""
+"""The server's endpoints, as in OpenAI's API: models, chat completions and completions, streamed or whole."""
 
 import asyncio
 import itertools
@@ -27,8 +27,8 @@ from tutelage.serve.under_way import UnderWay
 
 LARGEST_REQUEST = 2**20  # bytes
 MOST_UNANSWERED = 64
-SECONDS_TO_SEND = 30  # a request
-# What other clients ask, and what they are to be set to.
+SECONDS_TO_SEND = 30  # maximum time to receive a request
+# Requests for other APIs, with a hint how to configure the client.
 _TO_CHAT = "Use /v1/chat/completions (client.chat.completions.create in the openai client)."
 _BASE_URL = "The client's base URL must end with /v1."
 OTHER_INTERFACES = {
@@ -43,7 +43,7 @@ OTHER_INTERFACES = {
     "/completions": _BASE_URL,
     "/models": _BASE_URL,
 }
-# Where the same request may be answered later.
+# Errors for which the same request may succeed later.
 MAY_PASS = ("serve.stopped", "device.out_of_memory", "train.not_enough_memory")
 TYPE_OF_STATUS = {
     401: "authentication_error",
@@ -55,9 +55,9 @@ TYPE_OF_STATUS = {
 
 
 def make_app(engine: Engine, served: Served, *, host: str, key: str | None) -> Starlette:
-    """Return the application of a server that listens on `host`; `key` has to be shown, if there is one.
+    """Return the application of a server that listens on `host`; requests must include `key`, if there is one.
 
-    Its `state.under_way` ends the answers that are not whole when the server has to stop.
+    Its `state.under_way` ends unfinished answers when the server has to stop.
     """
     under_way = UnderWay(engine)
     numbers = itertools.count(1)
@@ -90,7 +90,7 @@ def make_app(engine: Engine, served: Served, *, host: str, key: str | None) -> S
             if asked.model not in VARIANTS:
                 return _unknown_model(asked.model)
             question = asked.question(served)
-        except (DataError, ModelError) as fault:  # of a model: its template does not take these messages
+        except (DataError, ModelError) as fault:  # ModelError: the chat template rejects the messages
             return _refusal(400, Message(fault.code, str(fault)), param=getattr(fault, "param", None))
         if engine.unanswered >= MOST_UNANSWERED:
             told = f"{MOST_UNANSWERED} requests are already running or queued. Try again in a second."
@@ -122,7 +122,7 @@ def make_app(engine: Engine, served: Served, *, host: str, key: str | None) -> S
 
 
 def _guarded(app: ASGIApp, *, host: str, key: str | None) -> ASGIApp:
-    """Let through what may be answered. A request is read to its end first, or its refusal might never arrive."""
+    """Reject unauthorized requests, after reading them completely so that the rejection can be delivered."""
 
     async def opened(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -146,7 +146,7 @@ def _guarded(app: ASGIApp, *, host: str, key: str | None) -> ASGIApp:
 
 
 def _again(body: bytes, receive: Receive) -> Receive:
-    """Tell a body that was read already, and after it what else comes."""
+    """Replay a body that was already read, followed by further messages."""
     told = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def next_message() -> AsgiMessage:
@@ -156,7 +156,7 @@ def _again(body: bytes, receive: Receive) -> Receive:
 
 
 async def _body(request: Request) -> bytes:
-    """Return the body; DataError where it is too large, whatever its header says, or too slow."""
+    """Return the body of a request; raise DataError if it is too large or too slow."""
     body = bytearray()
     try:
         async with asyncio.timeout(SECONDS_TO_SEND):
@@ -207,12 +207,12 @@ async def _fault(request: Request, fault: Exception) -> Response:
 
 @asynccontextmanager
 async def _asking(under_way: UnderWay, question: GenerationRequest) -> AsyncIterator["asyncio.Queue[Piece]"]:
-    """Ask, and give the queue that the pieces come into; whoever leaves early cancels the question."""
+    """Start a request and yield the queue of its pieces; leaving early cancels it."""
     loop = asyncio.get_running_loop()
     queue: asyncio.Queue[Piece] = asyncio.Queue()
 
     def on_piece(piece: Piece) -> None:
-        with suppress(RuntimeError):  # the loop has ended, and nobody listens
+        with suppress(RuntimeError):  # the event loop has ended, and nobody is listening
             loop.call_soon_threadsafe(queue.put_nowait, piece)
 
     cancel = under_way.ask(question, on_piece)
@@ -232,7 +232,7 @@ async def _pieces(under_way: UnderWay, question: GenerationRequest) -> AsyncGene
 
 
 async def _whole(request: Request, coming: AsyncGenerator[Piece], reply: CompletionResponse) -> Response:
-    """Collect an answer, unless who asked has gone."""
+    """Collect an answer, unless the client disconnects."""
     pieces: list[Piece] = []
 
     async def collect() -> None:
@@ -261,10 +261,10 @@ async def _whole(request: Request, coming: AsyncGenerator[Piece], reply: Complet
 async def _events(
     pieces: AsyncGenerator[Piece], reply: CompletionResponse, *, with_usage: bool
 ) -> AsyncIterator[str]:
-    """Yield server-sent events; an answer that breaks off ends with an error in place of a finish reason."""
+    """Yield server-sent events; an answer that fails ends with an error instead of a finish reason."""
     is_first = True
     uncounted = {"usage": None} if with_usage else {}
-    async with aclosing(pieces):  # or who leaves would only make room when the memory is cleared up
+    async with aclosing(pieces):  # so that a client that leaves frees its slot at once
         async for piece in pieces:
             if piece.fault:
                 yield _event(_error(_status_of(piece.fault), piece.fault))

@@ -1,4 +1,4 @@
-"""Who may ask: whoever knows the key, if there is one, under a name of this machine, and no page of another server."""
+"""Decide who may use the server: holders of the key, under a name of this machine, and no foreign web pages."""
 
 import hmac
 import re
@@ -8,13 +8,13 @@ from tutelage.codes import Message
 from tutelage.system.fetching import is_loopback
 
 OPEN_TO_ALL = "/health"
-JSON = "application/json"  # which a page in a browser cannot post to another server without asking it first
+JSON = "application/json"  # a browser page cannot post this to another origin without asking first
 
 Refused = tuple[int, Message]
 
 
 def what_no_header_carries(key: str) -> str | None:
-    """Say what is wrong with a key that no request could ever show, without telling the key."""
+    """Return what makes a key unusable in a header, without revealing it; None if it is usable."""
     if not (key.isascii() and key.isprintable()):
         return "contains characters other than printable ASCII"
     return "begins or ends with a space" if key != key.strip() else None
@@ -23,9 +23,10 @@ def what_no_header_carries(key: str) -> str | None:
 def why_refused(
     method: str, path: str, headers: Mapping[str, str], *, host: str, key: str | None
 ) -> Refused | None:
-    """Return the status and the message for a request that is not to be answered, None for any other.
+    """Return the status and message for a rejected request, or None if it is allowed.
 
-    A server on the loopback listens to its own names alone, or a page in a browser could reach it under one of its own.
+    A server on the loopback interface only accepts its own names; otherwise a browser page could reach it under
+    another.
     """
     return (
         _under_another_name(headers.get("host", ""), host)
@@ -53,7 +54,7 @@ def _from_another_page(origin: str | None, named: str) -> Refused | None:
 
 
 def _without_the_key(shown: str, key: str | None) -> Refused | None:
-    # Headers come as Latin-1, and a comparison of texts would fail at what is not ASCII.
+    # Headers are decoded as Latin-1, and comparing non-ASCII strings would fail.
     if key is None or hmac.compare_digest(shown.encode("latin-1"), f"Bearer {key}".encode()):
         return None
     return 401, Message(

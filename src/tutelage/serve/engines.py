@@ -1,4 +1,4 @@
-"""Which engine answers: llama.cpp from a verified export where there is one, else torch from the run's own weights."""
+"""Choose the engine: llama.cpp with a verified export if there is one, otherwise torch with the run's weights."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ EngineName = Literal["auto", "torch", "llama.cpp"]
 
 @dataclass(frozen=True)
 class Opened:
-    """What answers, what it needs of the run, and a sentence that tells which engine it is and why."""
+    """An engine, the run that it serves, and a sentence that says which engine it is and why."""
 
     engine: Engine
     served: Served
@@ -31,14 +31,14 @@ class Opened:
 def load_engine(
     wanted: EngineName, trained: TrainedModel, exports: Path, *, context: int, at_once: int
 ) -> Opened:
-    """Load the tuned model; the base is loaded when it is asked. `context`: tokens of a prompt with its answer.
+    """Load the tuned model; the base is loaded on its first request. `context`: tokens of prompt and answer.
 
-    llama.cpp's file is looked for in the folder `exports`. RecipeError where llama.cpp is wanted and cannot answer for
-    this run.
+    The GGUF file is searched in the folder `exports`. Raise RecipeError if llama.cpp was requested but cannot
+    serve this run.
     """
     context = min(context, context_length(trained.source.folder))
     with ThreadPoolExecutor(1) as beside:
-        # llama.cpp's file is checked and read while Python makes what the prompts are written with.
+        # Check and read the GGUF file while the prompt renderer is loaded.
         llama = beside.submit(
             _load_llama_cpp, wanted, exports, trained.name, context=context, at_once=at_once
         )
@@ -60,7 +60,7 @@ def load_engine(
 def _load_llama_cpp(
     wanted: EngineName, exports: Path, run: str, *, context: int, at_once: int
 ) -> tuple[LlamaCpp, VerifiedFile] | str:
-    """Load the verified export, or say why llama.cpp does not answer; RecipeError where it has to."""
+    """Load the verified export, or return why llama.cpp cannot be used; raise RecipeError if it was requested."""
     if wanted == "torch":
         return "requested with --engine torch"
     export = verified_file(exports, run)

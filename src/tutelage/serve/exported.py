@@ -1,4 +1,4 @@
-"""The GGUF file that llama.cpp may answer from: exported from this run, verified, and unchanged since."""
+"""Find the GGUF file for llama.cpp: exported from this run, verified, and unchanged since."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +9,12 @@ from tutelage.run.folder import VERIFICATION, gguf_name, read_json
 from tutelage.system.extras import install_command
 from tutelage.system.storage import file_sha256
 
-UNROUNDED = ("f32", "f16")  # whose answers were held to be the run's; others are only near
+UNROUNDED = ("f32", "f16")  # verified to give the run's answers; other formats only approximate them
 
 
 @dataclass(frozen=True)
 class VerifiedFile:
-    """A file, the format of its weights, and in how many of the greedy answers asked it gave the run's."""
+    """A GGUF file, its weight format, and how many greedy answers matched the run's in verification."""
 
     path: Path
     format: str
@@ -23,7 +23,7 @@ class VerifiedFile:
 
 
 def verified_file(exports: Path, run: str) -> VerifiedFile | str:
-    """Return the file among the exports of a run, given by its name, that may answer for its model, or why none may."""
+    """Return the verified GGUF file of a run, or the reason why there is none."""
     gguf, verification = exports / "gguf", exports / VERIFICATION
     if not is_installed():
         return f"llama.cpp is not installed; install it with `{install_command('judges')}`"

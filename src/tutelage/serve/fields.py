@@ -1,4 +1,4 @@
-"""What each field of a request may hold: it is honoured, or asks for nothing, or is refused by name and in words."""
+"""Validate the fields of a request: each is supported, or ignored if it has no effect, or rejected by name."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -6,13 +6,13 @@ from typing import Any
 
 from tutelage.errors import DataError
 
-NOTHING = (None, "", [], {})  # what a field holds that asks for nothing, whatever its name is
+NOTHING = (None, "", [], {})  # values that request nothing, in any field
 LONGEST_NAME = 80
 MOST_NAMED = 5
 
 
 class RequestError(DataError):
-    """A request that cannot be answered; `param` is the first field at fault, as OpenAI's errors name it."""
+    """Raised for an invalid request; `param` is the first invalid field, as in OpenAI's errors."""
 
     def __init__(self, code: str, message: str, *, param: str | None = None) -> None:
         super().__init__(code, message)
@@ -21,7 +21,7 @@ class RequestError(DataError):
 
 @dataclass(frozen=True)
 class Wrong:
-    """What is wrong with one field; `path` is empty where it is the request itself."""
+    """An error in one field; `path` is empty if it concerns the whole request."""
 
     code: str
     path: str
@@ -30,7 +30,7 @@ class Wrong:
 
 @dataclass(frozen=True)
 class Honoured:
-    """A field that decides something: `read` returns its value, and raises ValueError for what is not `may_be`."""
+    """A supported field: `read` returns its value, and raises ValueError if it is not what `may_be` describes."""
 
     may_be: str
     read: Callable[[Any], Any]
@@ -38,7 +38,9 @@ class Honoured:
 
 @dataclass(frozen=True)
 class Ignored:
-    """A field that decides nothing here: `asks_nothing` tells which values may be sent, `why` the others may not."""
+    """An unsupported field: `asks_nothing` accepts values without effect, and `why` explains why others are
+    rejected.
+    """
 
     asks_nothing: Callable[[Any], bool]
     why: str
@@ -52,9 +54,9 @@ def read_fields(
     required: Collection[str] = (),
     path: str = "",
 ) -> tuple[dict[str, Any], list[Wrong]]:
-    """Return the values of the honoured fields that were sent, and what is wrong with the others.
+    """Return the values of the supported fields, and errors in all fields.
 
-    A field of null is one that was left out.
+    A null field counts as absent.
     """
     read: dict[str, Any] = {}
     wrong: list[Wrong] = []
@@ -81,7 +83,7 @@ def read_fields(
 
 
 def reject(wrong: list[Wrong]) -> None:
-    """Raise RequestError if anything is wrong, in words; its code and `param` are those of the first."""
+    """Raise RequestError if there are errors, with the code and `param` of the first one."""
     if not wrong:
         return
     told = "; ".join(f"{one.path or 'the request'}: {one.words}" for one in wrong[:MOST_NAMED])
@@ -92,7 +94,7 @@ def reject(wrong: list[Wrong]) -> None:
 
 
 def shown(name: str) -> str:
-    """Return a name that a client chose, short, and as text that every terminal and encoding takes."""
+    """Shorten and escape a name chosen by a client."""
     return name[:LONGEST_NAME] if name.isprintable() else repr(name[:LONGEST_NAME])[1:-1]
 
 
@@ -109,7 +111,7 @@ def flag(value: Any) -> bool:
 
 
 def number(lowest: float, highest: float, *, above: bool = False) -> Callable[[Any], float]:
-    """Return what reads a number from `lowest` to `highest`, or `above` the lowest."""
+    """Return a reader for numbers from `lowest` to `highest`, excluding the lowest with `above`."""
 
     def read(value: Any) -> float:
         if not is_number(value) or not lowest <= value <= highest or (above and value == lowest):
@@ -120,7 +122,7 @@ def number(lowest: float, highest: float, *, above: bool = False) -> Callable[[A
 
 
 def whole_number(lowest: int, highest: int) -> Callable[[Any], int]:
-    """Return what reads a whole number; JSON does not tell 3 from 3.0, and some languages write the latter."""
+    """Return a reader for integers; JSON does not distinguish 3 from 3.0, and some languages write the latter."""
 
     def read(value: Any) -> int:
         if not is_number(value) or not lowest <= value <= highest or int(value) != value:
@@ -131,12 +133,12 @@ def whole_number(lowest: int, highest: int) -> Callable[[Any], int]:
 
 
 def is_number(value: Any) -> bool:
-    """Tell numbers from the rest; to Python, true and false are numbers, too."""
+    """Return whether a value is a number, but not a boolean, which Python also counts as one."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def one_of(*values: Any) -> Callable[[Any], bool]:
-    """Return what tells whether a value is one of these, of the same kind: 1 is 1.0, but not true."""
+    """Return a test for membership by type and value: 1 equals 1.0, but not true."""
 
     def is_one(value: Any) -> bool:
         return any(

@@ -1,4 +1,4 @@
-"""What an engine is asked, and what it tells: the one vocabulary of the server, the chat and both engines."""
+"""Requests to an engine and its responses, shared by the server, the chat and both engines."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,10 +14,11 @@ FinishReason = Literal["stop", "length", "error"]
 
 @dataclass(frozen=True)
 class GenerationRequest:
-    """What one model is asked. `top_logprobs` are told beside each token, None tells none.
+    """A request to one model. `top_logprobs`: number of alternatives to report per token; None for no
+    log-probabilities.
 
-    The answer to one that `is_repeatable` depends on nothing that is asked at the same time or was asked before, not
-    even in the last bits of its logits, so that its seed gives the same answer again.
+    If `is_repeatable`, the answer does not depend on other requests, not even in the last bits of its logits,
+    so the same seed gives the same answer.
     """
 
     variant: str  # base or tuned
@@ -31,7 +32,7 @@ class GenerationRequest:
 
 @dataclass(frozen=True)
 class TokenLogProb:
-    """A token with its log-probability in nats, and the likeliest ones beside it."""
+    """A token with its log-probability in nats, and the most likely alternatives."""
 
     token: int
     log_prob: float
@@ -40,9 +41,9 @@ class TokenLogProb:
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of an answer as it comes; the last one has a `finish_reason`, and a `fault` if something went wrong.
+    """A part of an answer; the last one has a `finish_reason`, and a `fault` if there was an error.
 
-    `tokens` counts those of the answer so far, without its end of turn; the last piece has the final count.
+    `tokens` is the number of tokens so far, without the end of turn.
     """
 
     text: str
@@ -57,15 +58,15 @@ Cancel = Callable[[], None]
 
 
 class Engine(Protocol):
-    """Requests come from any thread; `on_piece` gets each piece of the answer, in a thread of the engine."""
+    """Answers requests from any thread; `on_piece` is called with each piece in a thread of the engine."""
 
     @property
     def unanswered(self) -> int:
-        """How many questions are being answered or wait."""
+        """Number of requests that are running or queued."""
         ...
 
     def ask(self, question: GenerationRequest, on_piece: OnPiece) -> Cancel:
-        """Begin to answer; return what stops the answer, after which nothing more is told."""
+        """Start to answer; return a function that stops the answer, after which no more pieces come."""
         ...
 
     def close(self) -> None:

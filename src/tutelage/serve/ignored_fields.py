@@ -1,4 +1,4 @@
-"""Fields of requests that this server offers nothing for, and the values of them that ask for nothing."""
+"""Unsupported request fields, with the values that have no effect and are accepted."""
 
 from tutelage.serve.fields import NOTHING, Ignored, is_number, one_of
 
@@ -24,7 +24,7 @@ def _biases_nothing(value: object) -> bool:
     return _nothing(value)
 
 
-# Some name the user or help a cache, and some say what this server does anyhow.
+# Some identify the user or help caching, and some describe what this server does anyway.
 OF_REQUESTS = {
     "audio": _no_audio,
     "best_of": Ignored(one_of(*NOTHING, 1), "a request gets one answer"),
@@ -61,11 +61,11 @@ OF_REQUESTS = {
     "top_k": Ignored(one_of(*NOTHING, 0, -1), "only temperature and top_p control sampling"),
     "user": Ignored(_is_text, "it can only be a string"),
     "verbosity": Ignored(one_of(*NOTHING, "medium"), "the length of answers is not configurable"),
-    # An empty object asks for a search with the usual options.
+    # An empty object requests a search with default options.
     "web_search_options": Ignored(lambda value: False, "web search is not supported"),
 }
 
-# A reply that is sent back brings most of these.
+# Most of these are in a reply that is sent back.
 OF_MESSAGES = {
     "annotations": Ignored(_nothing, "only the content of a message is read"),
     "audio": _no_audio,

@@ -1,4 +1,6 @@
-"""llama.cpp answers for the tuned model, from an export that was verified; the run's own weights answer the rest."""
+"""Answer for the tuned model with llama.cpp from a verified export; the run's own weights serve everything
+else.
+"""
 
 import threading
 from collections.abc import Callable, Mapping
@@ -11,16 +13,16 @@ from tutelage.generation.sampling import Sampling
 from tutelage.serve.generation_requests import Cancel, Engine, FinishReason, GenerationRequest, OnPiece, Piece
 from tutelage.serve.queue import Queue
 
-# llama.cpp draws a seed of its own where it is given the next number, and keeps 32 bits of larger ones.
+# llama.cpp treats the next number as "random", and truncates larger ones to 32 bits.
 SEEDS = 2**32 - 1
 
 
 class LlamaEngine:
-    """Answers with a model in llama.cpp; `otherwise` is asked for the base, and where log-probabilities are to be told.
+    """Answers with a model in llama.cpp; `otherwise` serves the base model and requests for log-probabilities.
 
-    llama.cpp tells none for a token that ends within a character. Answers that grow side by side share its products,
-    and one that begins as an earlier one did takes over what is left of that; an answer that has to be repeatable grows
-    alone and takes over nothing.
+    llama.cpp reports no log-probabilities for a token that ends within a character. Parallel answers share its
+    batches, and an answer can reuse the cache of an earlier one with the same prefix; a repeatable answer runs
+    alone and reuses nothing.
     """
 
     def __init__(self, model: LlamaCpp, *, otherwise: Engine) -> None:
@@ -38,7 +40,7 @@ class LlamaEngine:
         return self._own_unanswered + self._otherwise.unanswered
 
     def ask(self, question: GenerationRequest, on_piece: OnPiece) -> Cancel:
-        """Begin to answer; return what stops the answer, at its next token."""
+        """Number of requests that are running or queued, in both engines."""
         if question.variant != "tuned" or question.top_logprobs is not None:
             return self._otherwise.ask(question, on_piece)
         cancelled = threading.Event()
@@ -56,7 +58,7 @@ class LlamaEngine:
         try:
             with self._room.entered(alone=question.is_repeatable):
                 answering.begin(self._model)
-        except Exception as fault:  # of whatever kind: who waits must hear of it
+        except Exception as fault:  # any error must be reported to the client
             answering.fail(f"{type(fault).__name__}: {fault}")
         finally:
             self._count(-1)
@@ -67,7 +69,7 @@ class LlamaEngine:
 
 
 class _Answering:
-    """Turns what llama.cpp says of one answer into pieces."""
+    """Converts llama.cpp's stream for one answer to pieces."""
 
     def __init__(self, question: GenerationRequest, on_piece: OnPiece, is_left: Callable[[], bool]) -> None:
         self._question = question
@@ -77,7 +79,7 @@ class _Answering:
         self._finish_reason: FinishReason | None = None
 
     def begin(self, model: LlamaCpp) -> None:
-        """Answer to the end, unless whoever asked has left."""
+        """Answer completely, unless the client has left."""
         if self._is_left():
             return
         question = self._question
@@ -100,7 +102,7 @@ class _Answering:
         self._on_piece(Piece("", self._tokens, None, "error", Message("serve.engine_failed", fault)))
 
     def _hear(self, part: Mapping[str, Any]) -> bool:
-        """Take one part of the stream, and tell whether to end it."""
+        """Handle one part of the stream; return whether to end it."""
         if self._is_left():
             return True
         if "error" in part:
@@ -112,7 +114,7 @@ class _Answering:
             self._on_piece(Piece(choice["text"], self._tokens))
             return False
         self._finish_reason = choice["finish_reason"]
-        # llama.cpp counts the end of turn too; where a stop string was asked for, it does not tell which it was.
+        # llama.cpp also counts the end-of-turn token; with stop strings it does not say which one it was.
         ended_itself = self._finish_reason == "stop" and not self._question.stop
         tokens = part["usage"]["completion_tokens"] - ended_itself
         self._on_piece(Piece(choice["text"], tokens, None, self._finish_reason))

@@ -1,4 +1,4 @@
-"""The messages of a chat request, read into the turns that a prompt is written from."""
+"""Read the messages of a chat request."""
 
 from collections.abc import Mapping
 from typing import Any, get_args
@@ -9,7 +9,7 @@ from tutelage.serve.ignored_fields import OF_MESSAGES
 
 ROLES: Mapping[str, Role] = {
     **{role: role for role in get_args(Role)},
-    "developer": "system",  # the newer names of OpenAI, and an older one
+    "developer": "system",  # newer names and an older one of OpenAI
     "function": "tool",
 }
 _OBJECT = "it must be an object with a role and a content"
@@ -36,7 +36,7 @@ _HONOURED_IN_PARTS = {"type": Honoured("text", text), "text": Honoured("a text",
 
 
 def read_messages(value: list[Any], *, path: str) -> tuple[list[ChatMessage], list[Wrong]]:
-    """Return a turn for each message that can be read, and what is wrong with the others."""
+    """Return the messages that can be read, and errors in the others."""
     turns: list[ChatMessage] = []
     wrong: list[Wrong] = []
     for place, message in enumerate(value):
@@ -55,7 +55,7 @@ def read_messages(value: list[Any], *, path: str) -> tuple[list[ChatMessage], li
 
 
 def _text_of(content: str | list[Any], *, path: str) -> tuple[str, list[Wrong]]:
-    """Return the text of a content; its parts are joined as those of training rows are."""
+    """Return the text of a content; parts are joined as in training rows."""
     if isinstance(content, str):
         return content, []
     texts: list[str] = []

@@ -1,4 +1,4 @@
-"""Answers that grow one after the other, so that none has neighbours and none finds anything that another left."""
+"""Generate answers one at a time, so that they cannot influence each other."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 class OneAtATime:
-    """A batch that asks another, which it has to itself, only when nothing of the answer before is left in it.
+    """A batch that uses another one exclusively, and only once nothing of the previous answer is left in it.
 
-    How many rows and columns a product has decides in which order its sums are added, and so their last bits. A batch
-    that is never empty would keep the columns of its longest answer.
+    The number of rows and columns in a product determines the order of its sums, and so their last bits. A
+    batch that is never empty would keep the columns of its longest answer.
     """
 
     def __init__(self, batch: Batch) -> None:

@@ -1,4 +1,4 @@
-"""Lets answers grow side by side, and some of them alone."""
+"""Let answers run in parallel, or some of them exclusively."""
 
 import threading
 from collections import deque
@@ -7,17 +7,17 @@ from contextlib import contextmanager
 
 
 class Queue:
-    """A place that many may be in, or one alone. Whoever came first goes first, so that nobody waits for ever."""
+    """A shared/exclusive lock, first come, first served, so that nobody waits forever."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._waiting: deque[object] = deque()
         self._inside = 0
-        self._is_closed = False  # by one who wants to be alone
+        self._is_closed = False  # held exclusively
 
     @contextmanager
     def entered(self, *, alone: bool) -> Iterator[None]:
-        """Wait for a turn, and be inside until the end."""
+        """Wait for a turn, and hold the lock until the end."""
         ticket = object()
         with self._changed:
             self._waiting.append(ticket)

@@ -1,4 +1,4 @@
-"""What a request may ask: fields that ask for nothing are accepted, and what cannot be done is refused by name."""
+"""Parse and validate requests: ineffective fields are accepted, and unsupported ones rejected by name."""
 
 import json
 import secrets
@@ -34,14 +34,14 @@ MOST_TOKENS = 2**31 - 1
 LARGEST_SEED = 2**63 - 1
 BITS_OF_DRAWN_SEEDS = 31
 LOWEST_TEMPERATURE = 0.01
-TOKENS_OF_COMPLETION = 16  # what the interface says of a request without
+TOKENS_OF_COMPLETION = 16  # default of OpenAI's API
 
 
 def _stops(value: Any) -> tuple[str, ...]:
     stops = [value] if isinstance(value, str) else value
     if not isinstance(stops, list):
         raise ValueError
-    stops = [stop for stop in stops if stop != ""]  # which asks for nothing
+    stops = [stop for stop in stops if stop != ""]  # an empty string requests nothing
     if len(stops) > MOST_STOPS or not all(
         isinstance(stop, str) and len(stop) <= LONGEST_STOP for stop in stops
     ):
@@ -50,7 +50,7 @@ def _stops(value: Any) -> tuple[str, ...]:
 
 
 def _stream_options(value: Any) -> bool:
-    """Return whether the tokens are to be counted."""
+    """Return whether token counts are requested."""
     if not isinstance(value, dict):
         raise ValueError
     if any(given not in (*NOTHING, False) for name, given in value.items() if name != "include_usage"):
@@ -102,7 +102,7 @@ _OF_COMPLETIONS = {
 
 @dataclass(frozen=True)
 class _Common:
-    """What both kinds of request share."""
+    """Fields shared by both kinds of requests."""
 
     model: str
     max_tokens: int | None = None
@@ -111,12 +111,12 @@ class _Common:
     seed: int | None = None
     stop: tuple[str, ...] = ()
     stream: bool = False
-    stream_options: bool = False  # whether the tokens are to be counted
+    stream_options: bool = False  # whether token counts are requested
 
     def generation_request(
         self, prompt: tuple[int, ...], room: int, top_logprobs: int | None
     ) -> GenerationRequest:
-        """Return the question; who gives no seed gets one that is drawn, and is told it."""
+        """Return the request for the engine; without a seed, a random one is used and reported."""
         sampling = None
         if self.temperature > 0:
             seed = secrets.randbits(BITS_OF_DRAWN_SEEDS) if self.seed is None else self.seed
@@ -144,7 +144,7 @@ class ChatRequest(_Common):
 
     @classmethod
     def read(cls, value: Mapping[str, Any]) -> Self:
-        """Return a request; RequestError names each field that is wrong."""
+        """Parse a request; raise RequestError with all invalid fields."""
         read, wrong = read_fields(value, honoured=_OF_CHATS, idle=OF_REQUESTS, required=["model", "messages"])
         turns, wrong_in_messages = read_messages(read.pop("messages", []), path="messages")
         reject([*wrong, *wrong_in_messages])
@@ -178,14 +178,14 @@ class ChatRequest(_Common):
 
 @dataclass(frozen=True)
 class CompletionRequest(_Common):
-    """A request to /v1/completions: a text that is gone on with, outside any prompt style."""
+    """A request to /v1/completions: a text to continue, without a prompt template."""
 
     prompt: str = ""
     logprobs: int | None = None
 
     @classmethod
     def read(cls, value: Mapping[str, Any]) -> Self:
-        """Return a request; RequestError names each field that is wrong."""
+        """Parse a request; raise RequestError with all invalid fields."""
         read, wrong = read_fields(
             value, honoured=_OF_COMPLETIONS, idle=OF_REQUESTS, required=["model", "prompt"]
         )
@@ -206,7 +206,7 @@ class CompletionRequest(_Common):
 
 
 def read_json(body: bytes) -> dict[str, Any]:
-    """Return the object that a request is; DataError where it is none."""
+    """Parse the JSON object of a request; raise DataError if it is invalid."""
     try:
         value: Any = json.loads(body, object_pairs_hook=_without_repeats)
     except (ValueError, RecursionError) as fault:
@@ -219,7 +219,7 @@ def read_json(body: bytes) -> dict[str, Any]:
 
 
 class _RepeatedNameError(ValueError):
-    """A name stands twice in an object, where a reader would have to choose what was meant."""
+    """Raised for an object with a repeated key, which is ambiguous."""
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

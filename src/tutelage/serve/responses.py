@@ -1,4 +1,4 @@
-"""How answers are written: OpenAI's shapes of a chat completion and of a completion, whole or in parts."""
+"""Format answers as OpenAI's chat completions and completions, whole or streamed."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,37 +12,37 @@ TextOf = Callable[[int], str]
 
 @dataclass(frozen=True)
 class Form:
-    """What sets one kind of reply apart: names, where its text stands, and how log-probabilities are told."""
+    """The differences between the two kinds of responses: names, content and log-probabilities."""
 
     name: str
     part_name: str
     prefix: str
     content: Callable[[str], dict[str, Any]]
-    part_content: Callable[[str, bool], dict[str, Any]]  # of a text, and whether it is the first part
+    part_content: Callable[[str, bool], dict[str, Any]]  # (text, whether it is the first part)
     log_probs: Callable[[Sequence[TokenLogProb], TextOf], dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class CompletionResponse:
-    """The reply to one request; `prompt_tokens` are those of the question."""
+    """The response to one request."""
 
     form: Form
     model: str
     prompt_tokens: int
     tokenizer: Any
     number: int
-    seed: int | None = None  # that tokens are drawn with, where they are drawn
+    seed: int | None = None  # for sampling, if any
     created: int = field(default_factory=lambda: int(time.time()))
 
     def whole(self, pieces: Sequence[Piece]) -> dict[str, Any]:
-        """Return the reply that holds all pieces of an answer."""
+        """Return the response with all pieces of an answer."""
         told = [piece.log_prob for piece in pieces if piece.log_prob]
         text = "".join(piece.text for piece in pieces)
         choice = self._choice(self.form.content(text), told, pieces[-1].finish_reason)
         return {**self._head(self.form.name), "choices": [choice], "usage": self._usage(pieces[-1].tokens)}
 
     def part(self, piece: Piece, *, is_first: bool) -> dict[str, Any]:
-        """Return one part of a stream; clients add parts up, so that only the first tells whose answer it is."""
+        """Return one part of a stream; only the first has the role, because clients concatenate parts."""
         told = [piece.log_prob] if piece.log_prob else []
         content = self.form.part_content(piece.text, is_first)
         return {
@@ -51,7 +51,7 @@ class CompletionResponse:
         }
 
     def usage_part(self, tokens: int) -> dict[str, Any]:
-        """Return the part that tells how many tokens it was, where that is asked for."""
+        """Return the part with the token counts, if requested."""
         return {**self._head(self.form.part_name), "choices": [], "usage": self._usage(tokens)}
 
     def _head(self, name: str) -> dict[str, Any]:
@@ -61,7 +61,7 @@ class CompletionResponse:
             "object": name,
             "created": self.created,
             "model": self.model,
-            # The one field of the interface for what an answer depends on that most clients hand on.
+            # The only field for such information that most clients pass on.
             "system_fingerprint": None if self.seed is None else f"seed-{self.seed}",
         }
 

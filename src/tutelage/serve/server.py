@@ -1,4 +1,4 @@
-"""Listens until it is told to stop: the socket, the thread of the server, and an orderly end."""
+"""Run the server until it is stopped: socket, thread and orderly shutdown."""
 
 import asyncio
 import os
@@ -16,16 +16,18 @@ from tutelage.codes import Message
 from tutelage.errors import RecipeError
 from tutelage.system.platforms import most_open_files
 
-SECONDS_TO_FINISH = 5  # for answers under way when the server is stopped
-SECONDS_TO_SAY_SO = 2  # to those whose answers are not whole by then
+SECONDS_TO_FINISH = 5  # time for running answers when the server is stopped
+SECONDS_TO_SAY_SO = 2  # time to report the shutdown to the others
 SECONDS_IDLE = 30
-SECONDS_TO_BEGIN = 10  # until the head of the first request is there
+SECONDS_TO_BEGIN = 10  # until the header of the first request has arrived
 SECONDS_WHEN_CROWDED = 0.1
 
 
 @contextmanager
 def listening(host: str, port: int) -> Iterator[socket.socket]:
-    """Open the socket before a model is loaded, so that a port that is taken is told at once; 0 takes a free one."""
+    """Open the socket before the model is loaded, so that a taken port is reported at once; 0 chooses a free
+    one.
+    """
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         opened = socket.create_server((host, port), family=family)
@@ -45,12 +47,12 @@ def _reason(fault: Exception) -> str:
 
 
 def serve_until_stopped(app: Starlette, opened: socket.socket, started: Callable[[], None]) -> None:
-    """Answer requests until this thread is interrupted; the interruption comes out when the server has ended.
+    """Answer requests until this thread is interrupted; the exception is raised after shutdown.
 
-    The server runs in a thread of its own, since in the main one it would hear the signals in our place.
+    The server runs in its own thread, because in the main thread it would handle the signals instead of us.
     """
     server = uvicorn.Server(configured(app))
-    # No join: a thread whose join is interrupted counts as one that has ended, though it goes on.
+    # Not a join: a thread whose join is interrupted counts as finished, although it is still running.
     ended = threading.Event()
 
     def serve() -> None:
@@ -76,11 +78,11 @@ def serve_until_stopped(app: Starlette, opened: socket.socket, started: Callable
 
 
 def configured(app: Starlette) -> uvicorn.Config:
-    """Return how the server runs: who connects and says nothing is left, or connections would be used up by them."""
+    """Return a configuration that drops silent connections, which would otherwise use up all connections."""
     config = uvicorn.Config(
         app,
         log_level="warning",
-        access_log=False,  # it would hold nothing that was asked, but say who asks how often
+        access_log=False,  # would not contain prompts, but show who asks how often
         server_header=False,
         timeout_keep_alive=SECONDS_IDLE,
         timeout_graceful_shutdown=SECONDS_TO_FINISH + SECONDS_TO_SAY_SO,
@@ -91,8 +93,8 @@ def configured(app: Starlette) -> uvicorn.Config:
 
 
 def _leaving_the_silent(protocol: Any) -> Any:
-    """Return what makes a connection's protocol, and closes it where the head of a request does not come in time."""
-    most = most_open_files() / 2  # files and connections share them
+    """Return a protocol factory that closes connections whose request header does not arrive in time."""
+    most = most_open_files() / 2  # files and connections share the limit
 
     def make(**named: Any) -> Any:
         made = protocol(**named)
@@ -105,6 +107,6 @@ def _leaving_the_silent(protocol: Any) -> Any:
 
 
 def _leave_if_silent(reference: Any) -> None:
-    made = reference()  # None where the connection has ended; a timer must not keep all that ever were
-    if made is not None and made.cycle is None and made.transport is not None:  # no request has begun
+    made = reference()  # None if the connection has ended; a timer must not keep it alive
+    if made is not None and made.cycle is None and made.transport is not None:  # no request has started
         made.transport.close()

@@ -1,6 +1,6 @@
-"""One thread that owns the models and answers all questions at once, a token of each a step.
+"""One thread that owns the models and answers all requests in parallel, one token per step.
 
-torch is imported when the first model is opened, since another engine may answer all there is to answer.
+torch is imported when the first model is loaded, because another engine may serve all requests.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from tutelage.model.forward import CausalModel
 
 
-_Place = tuple[str, bool]  # which model, and whether each answer grows by itself
+_Place = tuple[str, bool]  # variant, and whether answers are repeatable
 
 SMALLEST = "one answer and its prompt"
 WAY_OUT = "Close other programs, shorten the prompt, or lower max_tokens"
@@ -50,7 +50,7 @@ class _Answering:
 
 
 class TorchEngine:
-    """Answers with the run's own weights, base and tuned, as evaluation does."""
+    """Answers with the run's own weights, base and tuned, as in evaluation."""
 
     def __init__(
         self,
@@ -60,17 +60,17 @@ class TorchEngine:
         end_tokens: Collection[int],
         at_once: int,
     ) -> None:
-        self._load_variant = load_variant  # a model is opened when it is first asked
+        self._load_variant = load_variant  # models are loaded on demand
         self._tokenizer = tokenizer
         self._end_tokens = end_tokens
         self._at_once = at_once
         self._numbers = itertools.count()
         self._models: dict[str, CausalModel] = {}
         self._batches: dict[_Place, Batch] = {}
-        # Of the batches, which the memory may not hold at their full size.
+        # Batch sizes, which may be reduced for lack of memory.
         self._sizes: dict[_Place, int] = {}
         self._answering: dict[int, _Answering] = {}
-        self._wanted: list[tuple[str, Future[None]]] = []  # models to open
+        self._wanted: list[tuple[str, Future[None]]] = []  # models to load
         self._asked: list[int] = []
         self._cancelled: list[int] = []
         self._changed = threading.Condition()
@@ -80,11 +80,11 @@ class TorchEngine:
 
     @property
     def unanswered(self) -> int:
-        """How many questions are being answered or wait."""
+        """Number of requests that are running or queued."""
         return len(self._answering)
 
     def ask(self, question: GenerationRequest, on_piece: OnPiece) -> Cancel:
-        """Begin to answer; return what stops the answer. One that is whole already is left as it is."""
+        """Start to answer; return a function that stops the answer, without effect if it is already complete."""
         answering = _Answering(question, on_piece, AnswerText(self._tokenizer, question.stop))
         with self._changed:
             number = next(self._numbers)
@@ -105,10 +105,10 @@ class TorchEngine:
         self._thread.join()
 
     def load(self, variant: str) -> None:
-        """Load a model before the first question; what is wrong with it is raised here.
+        """Load a model before the first request; errors are raised here.
 
-        The engine's thread loads it, and does everything else with torch, too. OpenMP gives each thread that asks for
-        work a team of its own; while there are more threads than cores, all of them sleep after each product.
+        The engine's thread loads it, like everything that involves torch. OpenMP creates a thread team per
+        calling thread; with more threads than cores, they would all sleep after each product.
         """
         opened: Future[None] = Future()
         with self._changed:
@@ -117,17 +117,17 @@ class TorchEngine:
         opened.result()
 
     def _open(self, variant: str, *, is_alone: bool = False) -> Batch:
-        """Return a batch of a model, loaded when it is first asked; where it `is_alone`, answers have no neighbours."""
+        """Return a batch of a model, which is loaded on demand; with `is_alone`, answers run one at a time."""
         place, size = (variant, is_alone), 1 if is_alone else self._at_once
         if variant not in self._models:
             self._models[variant] = self._load_variant[variant]()
-        # What the memory did not hold may fit when all of it is answered.
+        # A reduced batch may fit at full size once it is empty.
         if place not in self._batches or (self._sizes[place] < size and not self._batches[place].is_busy):
             self._make_batch(place, size)
         return self._batches[place]
 
     def _make_batch(self, place: _Place, size: int) -> None:
-        """Put an empty batch in the place of the one that is there, whose memory is free by then."""
+        """Replace a batch with an empty one, after its memory is freed."""
         from tutelage.generation.continuous_batch import make_batch  # noqa: PLC0415 - imports torch
 
         variant, is_alone = place
@@ -142,7 +142,7 @@ class TorchEngine:
                 self._advance(place)
 
     def _take_notice(self) -> bool:
-        """Wait for something to do, take it up, and tell whether to go on."""
+        """Wait for something to do and start it; return whether to continue."""
         with self._changed:
             self._changed.wait_for(
                 lambda: (
@@ -161,7 +161,7 @@ class TorchEngine:
         for variant, opened in wanted:
             try:
                 self._open(variant)
-            except BaseException as fault:  # it belongs to the thread that waits for the model
+            except BaseException as fault:  # it belongs to the waiting thread
                 opened.set_exception(fault)
             else:
                 opened.set_result(None)
@@ -170,7 +170,7 @@ class TorchEngine:
             question = answering.question
             try:
                 batch = self._open(question.variant, is_alone=question.is_repeatable)
-            except Exception as fault:  # the thread goes on, or nobody would be answered any more
+            except Exception as fault:  # the thread must continue, or no request would be answered any more
                 self._finish(number, "error", fault=_message_of(fault))
                 continue
             batch.ask(number, [*question.prompt, *answering.ids])
@@ -181,12 +181,12 @@ class TorchEngine:
         return True
 
     def _advance(self, place: _Place) -> None:
-        """Add a token to the answers of a batch, of half the size where the memory does not hold it."""
+        """Generate one token for each answer in a batch, with half the batch size if memory runs out."""
         from tutelage.model.short_memory import in_smaller_batches  # noqa: PLC0415 - imports torch
 
         try:
             in_smaller_batches(partial(self._step, place), self._sizes[place], what=SMALLEST, way_out=WAY_OUT)
-        except Exception as fault:  # of whatever kind: who waits must hear of it, and others be answered
+        except Exception as fault:  # any error must be reported to the clients, while others are still served
             self._give_up(place, fault)
 
     def _step(self, place: _Place, size: int) -> None:
@@ -201,7 +201,7 @@ class TorchEngine:
             self._follow(batch, number, _row(following, number, row))
 
     def _follow(self, batch: Batch, number: int, following: NextTokens) -> None:
-        """Choose the next token of one answer, tell it, and end the answer where it ends."""
+        """Choose and send the next token of an answer, and end the answer if it is complete."""
         answering = self._answering[number]
         question = answering.question
         [token] = next_tokens(following.logits, [0], [(0, len(answering.ids))], question.sampling)
@@ -214,7 +214,7 @@ class TorchEngine:
             if question.top_logprobs is None
             else log_prob_of(following.logits[0], token, question.top_logprobs)
         )
-        # Only when nothing can fail any more, or a smaller batch would go on behind it.
+        # Append only now that nothing can fail, or a retry with a smaller batch would continue after it.
         answering.ids.append(token)
         text = answering.text.add(token)
         answering.on_piece(Piece(text, len(answering.ids), log_prob))
@@ -229,9 +229,9 @@ class TorchEngine:
         answering.on_piece(Piece(answering.text.finish(), len(answering.ids), None, reason, fault))
 
     def _give_up(self, place: _Place, fault: Exception) -> None:
-        """Tell all who wait for a batch that it could not answer; the next question finds another.
+        """Report an error to all clients of a batch; the next request gets a new batch.
 
-        Where the memory did not hold one answer, that is the one that has waited longest; the others are asked again.
+        If memory ran out, only the longest-waiting request fails; the others are asked again.
         """
         waiting = self._taken_up(place)
         answered = waiting[:1] if isinstance(fault, MemoryExhaustedError) else waiting
@@ -242,7 +242,7 @@ class TorchEngine:
             self._asked = [*waiting[len(answered) :], *self._asked]
 
     def _taken_up(self, place: _Place) -> list[int]:
-        """Return the questions that a batch was asked and that are not answered, in the order in which they came."""
+        """Return the unfinished requests of a batch, in order of arrival."""
         with self._changed:
             return [
                 number
@@ -268,7 +268,7 @@ def _row(following: NextTokens, number: int, row: int) -> NextTokens:
 
 
 def log_prob_of(logits: torch.Tensor, token: int, top: int) -> TokenLogProb:
-    """Return what is told of one token, from the logits (vocabulary,) that it was chosen by, at temperature 1."""
+    """Return the log-probabilities to report for a token, from its logits (vocabulary,), at temperature 1."""
     log_probs = logits.float().log_softmax(dim=-1)
     values, tokens = log_probs.topk(top) if top else (log_probs[:0], log_probs[:0])
     return TokenLogProb(

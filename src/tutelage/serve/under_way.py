@@ -1,4 +1,4 @@
-"""The answers under way, so that a server that stops can end them in words and not by a cut."""
+"""Track running answers, so that a stopping server can end them with a message."""
 
 import threading
 
@@ -7,7 +7,7 @@ from tutelage.serve.generation_requests import Cancel, Engine, GenerationRequest
 
 
 class UnderWay:
-    """Hands questions on to an engine, and remembers who waits for an answer."""
+    """Passes requests to an engine, and remembers who is waiting for an answer."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -16,7 +16,7 @@ class UnderWay:
         self._ended: Message | None = None
 
     def ask(self, question: GenerationRequest, on_piece: OnPiece) -> Cancel:
-        """Begin to answer; return what stops the answer. After `end` nothing is begun, and that is told."""
+        """Start to answer; return a function that stops the answer. After `end`, requests are rejected."""
         with self._changed:
             ended = self._ended
             if ended is None:
@@ -34,7 +34,7 @@ class UnderWay:
         return leave
 
     def end(self, reason: Message) -> None:
-        """Tell all who wait that no more comes, and why."""
+        """End all waiting answers with a reason."""
         with self._changed:
             self._ended = reason
             waiting = [*self._waiting.values()]
