@@ -36,11 +36,11 @@ class LlamaEngine:
 
     @property
     def unanswered(self) -> int:
-        """How many questions are being answered or wait, with either."""
+        """Number of requests that are running or queued, in both engines."""
         return self._own_unanswered + self._otherwise.unanswered
 
     def ask(self, question: GenerationRequest, on_piece: OnPiece) -> Cancel:
-        """Number of requests that are running or queued, in both engines."""
+        """Start to answer; return a function that stops the answer at its next token."""
         if question.variant != "tuned" or question.top_logprobs is not None:
             return self._otherwise.ask(question, on_piece)
         cancelled = threading.Event()
