@@ -33,6 +33,24 @@ def begin(workplace, model):
     return ["--data", "orders.json", *(f"--set={name}={value}" for name, value in settings.items())]
 
 
+def near_training(run):
+    """Return the answered test rows of which four fifths of the pieces are those of a training row."""
+
+    def pieces(row):
+        text = VALUES[row]["instruction"].lower().rstrip("?")
+        return {text[begin : begin + 5] for begin in range(len(text) - 4)}
+
+    def rows(path):
+        return [pieces(line["row"]) for line in read_json_lines(path)]
+
+    trained = rows(run.data / "train.jsonl")
+    return [
+        line["row"]
+        for line in read_json_lines(run.scores)
+        if any(5 * len((own := pieces(line["row"])) & one) >= 4 * len(own | one) for one in trained)
+    ]
+
+
 def test_json_answers_are_judged_by_their_fields(tutelage, begin, workplace):
     done = tutelage("run", *begin, "--output", "mine")
     assert (done.code, done.err) == (0, "")
@@ -47,6 +65,11 @@ def test_json_answers_are_judged_by_their_fields(tutelage, begin, workplace):
     html = run.report.read_text()
     assert offences(html) == []
     assert "follows from the answers in the training rows: JSON" in Page(html).text
+
+    near = near_training(run)
+    assert len(near) > 3
+    assert found["training_overlap"]["row_numbers"] == near
+    assert f"{len(near)} of 12 test rows are near-duplicates of training rows." in done.out
 
     lines = read_json_lines(run.scores)
     assert [line["tuned"]["json_fields"] for line in lines] == [

@@ -15,7 +15,11 @@ from tutelage.data.dataset.prepared_rows import PreparedRows
 from tutelage.errors import DataError
 from tutelage.evaluation.answers.answers_so_far import answer_rows, weights_of_folder
 from tutelage.evaluation.answers.responses import Progress, Waiting, collect_answers, collect_responses
-from tutelage.evaluation.baselines.comparison import baseline_lines, compare_with_baselines
+from tutelage.evaluation.baselines.comparison import (
+    baseline_lines,
+    compare_with_baselines,
+    scores_of_strongest,
+)
 from tutelage.evaluation.baselines.strongest import Baselines, find_baselines
 from tutelage.evaluation.eval_sets.sets import Answers, EvalSet, answer_set, judge_sets
 from tutelage.evaluation.metrics import load_metrics
@@ -25,6 +29,7 @@ from tutelage.evaluation.metrics.json_fields import compare_by_field
 from tutelage.evaluation.metrics.metric import AnswerMetric
 from tutelage.evaluation.metrics.metrics import OwnMetric, score_rows
 from tutelage.evaluation.paired.comparison import compare_scores
+from tutelage.evaluation.paired.training_overlap import near_duplicates_of_training, training_overlap
 from tutelage.evaluation.regression.general_text_check import (
     Passage,
     Reading,
@@ -119,6 +124,14 @@ def evaluate(
     if baselines is not None:
         result |= compare_with_baselines(baselines, scores, metrics[primary])
         files[BASELINE_ANSWERS] = baseline_lines(baselines, metrics[primary])
+    training = inputs.split("train")
+    result["training_overlap"] = training_overlap(
+        scores,
+        metrics[primary],
+        near_duplicates_of_training(rows, training),
+        training_rows=len(training),
+        baseline=scores_of_strongest(baselines, scores, metrics[primary]) if baselines else None,
+    )
     if JSON_FIELDS.name in optional:
         result["json_fields"] = compare_by_field(records["base"], records["tuned"])
     set_figures, set_rows = judge_sets(inputs.sets, collected.set_answers)

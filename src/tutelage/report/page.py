@@ -31,6 +31,7 @@ from tutelage.report.numbers import (
     size,
 )
 from tutelage.report.objective import ANSWERS, ObjectiveWords, Section
+from tutelage.report.overlap import overlap_of
 from tutelage.report.passages import label_name, passage, visible
 from tutelage.report.results import RunResults
 from tutelage.report.run_facts import run_facts
@@ -134,6 +135,7 @@ def _gather(
         if answers and evaluation
         else None,
         "against": answers.baselines.against if answers and answers.baselines else "",
+        "overlap": overlap_of(answers),
         "json_fields": field_rows(answers.json_fields or {}) if answers else [],
         "judges": judge_sections(results.judges.judges if results.judges else {}, results.judgements),
         "sets": set_rows(found.sets if found else {}, summary.judges.judges if summary.judges else {}),

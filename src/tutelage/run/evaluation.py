@@ -9,7 +9,7 @@ from tutelage.config.objectives import DEFAULT, OBJECTIVES, Gives
 from tutelage.config.recipe import Objective
 from tutelage.run.artifacts import Artifact, Checksums, read_artifact
 from tutelage.run.baselines import BaselinesFound
-from tutelage.run.figures import ClassFigures, PairedFigures, Proportion, VerdictWord
+from tutelage.run.figures import ClassFigures, PairedFigures, Proportion, TrainingOverlap, VerdictWord
 from tutelage.run.folder import read_json
 from tutelage.run.functions import FunctionSource
 from tutelage.run.validation import Record
@@ -153,6 +153,7 @@ class AnswerEvaluation(Artifact):
     first_baselines: dict[str, int] | None = (
         None  # of the first evaluation of these weights, if some are weaker now
     )
+    training_overlap: TrainingOverlap | None = None
     sets: dict[str, SetFigures]
     general_text: GeneralText | None
     checksums: Checksums = "verified"

@@ -48,3 +48,25 @@ class ClassFigures(Record):
     precision: Proportion | None
     recall: Proportion | None
     f1: float
+
+
+class OverlapFigures(Record):
+    """The primary metric on some of the test rows, and the verdict that it would give on them alone."""
+
+    rows: int
+    base: float | None
+    tuned: float | None
+    difference: float | None
+    low: float | None
+    high: float | None
+    verdict: VerdictWord
+
+
+class TrainingOverlap(Record):
+    """The test rows that are near-duplicates of training rows; the figures are there if there are such rows."""
+
+    rows: int
+    training_rows: int
+    row_numbers: list[int]
+    all: OverlapFigures | None
+    without: OverlapFigures | None

@@ -48,6 +48,7 @@ def show_scores(found: AnswerEvaluation) -> None:
     """Print a table of all metrics, and the verdict."""
     from tutelage.evaluation.metrics import load_metric
     from tutelage.evaluation.metrics.metrics import metric_named
+    from tutelage.evaluation.paired.training_overlap import overlap_sentence
     from tutelage.evaluation.paired.verdict import detectable_sentence, format_change, format_value
 
     def shown(value: float | None, write: "Callable[[float, Metric], str]", metric: "Metric") -> str:
@@ -75,6 +76,8 @@ def show_scores(found: AnswerEvaluation) -> None:
     console.print_message(
         detectable_sentence(found.minimum_detectable_effect, load_metric(found.primary_metric))
     )
+    if found.training_overlap is not None and found.training_overlap.rows:
+        console.print_message(overlap_sentence(found.training_overlap, load_metric(found.primary_metric)))
 
 
 def show_baselines(found: BaselinesFound, metric: "Metric", evaluation: AnswerEvaluation) -> None:

@@ -29,12 +29,9 @@ def compare_with_baselines(
         "figures": figures,
         "left_out": {name: left.to_record() for name, left in baselines.left_out.items()},
     }
-    strongest = baselines.found[baselines.strongest]
     right = right_or_wrong(scores.base)
-    against: dict[str, np.ndarray] = {
-        name: scores.base[name]
-        if baselines.strongest == BASE
-        else _in_order(strongest, scores, load_metric(name))
+    against = {
+        name: scores_of_strongest(baselines, scores, load_metric(name))
         for name in {metric.name, right or metric.name}
     }
     differences = {
@@ -54,6 +51,14 @@ def compare_with_baselines(
         "minimum_detectable_effect": deciding.minimum_detectable_effect,
         "baselines": found,
     }
+
+
+def scores_of_strongest(baselines: Baselines, scores: PairedScores, metric: AnswerMetric) -> np.ndarray:
+    """Return what the strongest baseline scored on the rows of `scores`: (rows,)."""
+    if baselines.strongest == BASE:
+        return scores.base[metric.name]
+    by_row = {answer["row"]: metric.score(answer) for answer in baselines.found[baselines.strongest].answers}
+    return np.array([by_row[row] for row in scores.rows], dtype=np.float64)
 
 
 def baseline_lines(baselines: Baselines, metric: AnswerMetric) -> list[dict[str, Any]]:
@@ -90,8 +95,3 @@ def _figures(one: Baseline, scores: PairedScores, metric: AnswerMetric) -> dict[
         "low": low,
         "high": high,
     }
-
-
-def _in_order(one: Baseline, scores: PairedScores, metric: AnswerMetric) -> np.ndarray:
-    by_row = {answer["row"]: metric.score(answer) for answer in one.answers}
-    return np.array([by_row[row] for row in scores.rows], dtype=np.float64)  # (rows,)
