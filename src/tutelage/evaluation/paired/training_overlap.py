@@ -56,7 +56,7 @@ def training_overlap(
     training_rows: int,
     baseline: np.ndarray | None = None,
 ) -> dict[str, Any]:
-    """Return what metrics.json says of the test rows that are near-duplicates of training rows, `near` by their numbers.
+    """Return what metrics.json says of the test rows, `near` by their numbers, that resemble training rows.
 
     If there are any, it holds the primary metric on all rows and on the others. `baseline` are the scores, (rows,),
     that the verdict compares with; by default those of the base model.
