@@ -39,12 +39,11 @@ def test_what_is_chosen_gets_the_ids_of_its_row(renderer, asked):
     assert broken != again
 
 
-def test_an_input_is_found_where_the_style_sets_it_apart():
-    renderer = make_renderer(chatml_tokenizer(), "alpaca")
-
+def test_the_instruction_and_the_input_are_those_of_the_row(renderer):
     assert chosen(renderer, ("Name it.", "A cat.")) == SamplePrompt("Name it.", "A cat.")
-    # An input that holds the style's own headings is told from them by the ids alone.
-    assert chosen(renderer, ("Name it.\n\n### Input:\nA cat.", "")) is not None
+    assert chosen(renderer, ("Name it.\n\n### Input:\nA cat.", "")) == SamplePrompt(
+        "Name it.\n\n### Input:\nA cat."
+    )
 
 
 def test_the_first_row_of_a_comfortable_length_on_one_line_is_taken(renderer):
