@@ -34,7 +34,7 @@ def measure(job: dict) -> dict:
     from tutelage.tree.batches import BatchPlan, micro_batches
     from tutelage.tree.prefix_tree import merge
 
-    settings = DataSettings(source=job["data"])
+    settings = DataSettings(source=job["data"], prompt_template="alpaca")
     renderer = make_renderer(load_tokenizer(Path(job["model"])), settings.prompt_template)
     clock.stop("start")
     source = read_source(settings.source, cache=Path("none"), settings=settings)

@@ -28,7 +28,9 @@ def measure(job: dict) -> dict:
     from tutelage.system.platforms import peak_memory_bytes
 
     path, model = Path(job["data"]), Path(job["model"])
-    settings = DataSettings(source=job["data"], max_file_bytes=path.stat().st_size + 1)
+    settings = DataSettings(
+        source=job["data"], prompt_template="alpaca", max_file_bytes=path.stat().st_size + 1
+    )
     renderer = make_renderer(load_tokenizer(model), settings.prompt_template)
     start_bytes = peak_memory_bytes()
     with TemporaryDirectory(dir=path.parent) as folder:

@@ -169,9 +169,8 @@ def test_every_format_is_published_with_its_proof(tutelage, run, few_prompts):
     assert proof["gguf"]["verified_with"] == "llama.cpp"
     tokenizer = load_tokenizer(folder.of("hf"))
     messages = [{"role": "user", "content": "Name a fruit."}]
-    assert "### Instruction:\nName a fruit." in render_template(
-        tokenizer, messages, add_generation_prompt=True
-    )
+    asked = render_template(tokenizer, messages, add_generation_prompt=True)
+    assert asked == "<|im_start|>user\nName a fruit.<|im_end|>\n<|im_start|>assistant\n"
     assert read_json(folder.of("hf") / "tokenizer_config.json")["chat_template"] == tokenizer.chat_template
     modelfile = (folder.of("ollama") / "Modelfile").read_text(encoding="utf-8")
     assert "FROM ./model-f32.gguf\n" in modelfile
@@ -189,7 +188,7 @@ def test_each_quantisation_has_a_file_of_its_name(tutelage, run, unread, quantiz
 def test_a_wrong_template_is_not_published(tutelage, run, few_prompts, in_this_process):
     def wrong(tokenizer, prompt):
         style = make_style(tokenizer, prompt)
-        return type(style)(**{**vars(style), "jinja": style.jinja.replace("### Response", "### Answer")})
+        return type(style)(**{**vars(style), "jinja": style.jinja.replace("<|im_start|>", "<|im_start|> ")})
 
     with patch("tutelage.export.export.make_style", wrong):
         refused = tutelage("export", run.root, "--to", "peft")

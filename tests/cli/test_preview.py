@@ -55,7 +55,7 @@ def test_ids_are_listed_with_their_places(preview):
 def test_the_tree_draws_shared_text_once(preview):
     out = preview(alpaca_values(4), "--tree", 4).out
     drawn = out.split("Prefix tree of 4 rows\n")[1]
-    assert drawn.count("Below is an instruction") == 1
+    assert drawn.count("<|im_start|>user") == 1
     assert all(f"→ row {row}" in drawn for row in range(4))
     assert "Prefix tree of 2 rows" in preview(alpaca_values(4), "--row", 2).out
 

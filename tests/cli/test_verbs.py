@@ -210,10 +210,10 @@ def test_a_run_can_be_replaced_when_that_is_asked_for(tutelage, place, begin):
 def test_training_goes_on_from_other_settings_only_after_another_preparation(tutelage, place, begin):
     assert tutelage("prepare", *begin).code == 0
     before = contents(place / "runs")
-    refused = tutelage("train", "runs/mine", "--set", "data.prompt_template=chat")
+    refused = tutelage("train", "runs/mine", "--set", "data.prompt_template=alpaca")
     assert refused.code == 2
     assert (
-        "was prepared with different settings: data.prompt_template (was 'alpaca', now 'chat')" in refused.err
+        "was prepared with different settings: data.prompt_template (was 'chat', now 'alpaca')" in refused.err
     )
     assert contents(place / "runs") == before
 

@@ -28,7 +28,11 @@ def test_a_recipe_cannot_be_changed():
 @pytest.mark.parametrize(
     ("name", "good", "bad"),
     [
-        ("data.prompt_template", ["alpaca", "alpaca-compact", "phi3", "chat"], ["Alpaca", "alpca", "", None]),
+        (
+            "data.prompt_template",
+            ["auto", "alpaca", "alpaca-compact", "phi3", "chat"],
+            ["Alpaca", "alpca", "", None],
+        ),
         ("data.split", ["group", "position"], ["random"]),
         ("data.train_size", [0, 0.5, 0.9], [-0.1, 1.1, math.nan, "much"]),
         ("data.test_size", [0, 0.15], [-0.1, math.inf]),
@@ -77,7 +81,7 @@ def test_unknown_tables_and_keys_are_refused(tables):
 
 
 IDLE = [
-    ("data.prompt_template", "chat"),
+    ("data.prompt_template", "phi3"),
     ("data.train_on", "all"),
     ("training.sample_prompts", 0),
     ("evaluation.general_text", False),
@@ -95,6 +99,12 @@ def test_what_has_no_effect_on_a_classification_is_refused_by_name(name, value):
     tables.setdefault("training", {})["objective"] = "classification"
     with pytest.raises(ValidationError, match=rf"training.objective is classification.*{name} has no"):
         Recipe.model_validate(tables)
+
+
+@pytest.mark.parametrize("style", ["auto", "chat", "alpaca"])
+def test_the_prompt_template_that_a_run_recorded_for_auto_does_not_stop_a_classification(style):
+    tables = {"data": {"prompt_template": style}, "training": {"objective": "classification"}}
+    assert Recipe.model_validate(tables).data.prompt_template == style
 
 
 @pytest.mark.parametrize(("key", "value"), [("r", 4), ("lora_alpha", 8.0), ("target_modules", ["q_proj"])])

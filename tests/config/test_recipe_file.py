@@ -129,7 +129,7 @@ def test_the_last_assignment_wins():
         ("model.name_or_path=", "model.name_or_path is '' (--set), but it should have at least 1 character."),
         (
             "data.prompt_template=alpca",
-            "data.prompt_template is 'alpca' (--set), but it should be 'alpaca', 'alpaca-compact'",
+            "data.prompt_template is 'alpca' (--set), but it should be 'auto', 'alpaca', 'alpaca-compact'",
         ),
         ("data.train_size=0.95", "data.train_size (0.95) and data.test_size (0.1) sum to more than 1"),
     ],
@@ -226,7 +226,7 @@ def test_a_named_set_can_be_given_by_its_settings_and_says_where_it_came_from():
 def test_a_setting_given_by_hand_that_has_no_effect_is_refused_even_with_its_default():
     tuned = ["training.objective=classification"]
     with pytest.raises(RecipeError, match=r"data.prompt_template \(--prompt-template\) has no effect"):
-        load(None, {"--prompt-template data.prompt_template": "alpaca"}, tuned)
+        load(None, {"--prompt-template data.prompt_template": "auto"}, tuned)
     with pytest.raises(RecipeError, match=r"evaluation.general_text \(--set\) has no effect"):
         load(None, {}, [*tuned, "evaluation.general_text=true"])
 

@@ -23,6 +23,7 @@ def tuned_run(tmp_path_factory):
         "training.learning_rate=0.01",
         "adapter.r=2",
         "evaluation.limit=4",
+        "data.prompt_template=alpaca",
         "evaluation.max_new_tokens=12",
     ]
     words = [

@@ -155,7 +155,7 @@ def test_rows_that_are_prepared_already_are_left_as_they_are(session_on):
     assert prepare(again) == first
     assert [event.event for event in again.heard if event.event.startswith("stage_")] == ["stage_skipped"]
     with pytest.raises(RunFolderError, match="with different") as refused:
-        prepare(session_on(data__prompt_template="chat"))
+        prepare(session_on(data__prompt_template="alpaca"))
     assert refused.value.code == "run.settings_changed"
 
 

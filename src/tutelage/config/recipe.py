@@ -17,9 +17,11 @@ from tutelage.config.recipe_evaluation import EvaluationSettings
 from tutelage.config.recipe_preference import PreferenceSettings
 from tutelage.config.recipe_section import Count, FormatName, Name, Section, Sha256, setting_error
 
-PromptStyle = Literal["alpaca", "alpaca-compact", "phi3", "chat"]
+PromptStyle = Literal["auto", "alpaca", "alpaca-compact", "phi3", "chat"]
 SplitRule = Literal["group", "position", "stratified"]
 Objective = Annotated[str, one_of(OBJECTIVES)]
+# What a run may record where its recipe has the default; a recorded value is not one that somebody gave.
+RECORDED: dict[str, tuple[PromptStyle, ...]] = {"data.prompt_template": ("chat", "alpaca")}
 TrainOn = Literal["assistant", "last", "all"]
 Pooling = Literal["last", "first"]
 DEFAULT_MODEL = "smollm2-135m-instruct"
@@ -93,7 +95,11 @@ class DataSettings(Section):
     max_row_bytes: Count = Field(
         2**20, description="Maximum size of a row in bytes; larger rows are dropped and listed."
     )
-    prompt_template: PromptStyle = Field("alpaca", description="Prompt template; `chat` is the model's own.")
+    prompt_template: PromptStyle = Field(
+        "auto",
+        description="Prompt template; `chat` is the model's own, and `auto` is `chat` if the model has one that can be"
+        " used, otherwise `alpaca`. The run records which one it is.",
+    )
     split: SplitRule = Field(
         "group",
         description="`group` splits by a hash of the normalized prompt, `position` by the order in the file;"
@@ -309,7 +315,11 @@ class Recipe(Section):
     def what_has_no_effect_is_left_out(self) -> "Recipe":
         defaults = Recipe.model_construct()
         for reason, names in self.inactive_settings().items():
-            given = " and ".join(name for name in names if _value(self, name) != _value(defaults, name))
+            given = " and ".join(
+                name
+                for name in names
+                if _value(self, name) not in (_value(defaults, name), *RECORDED.get(name, ()))
+            )
             if given:
                 raise setting_error("settings.inactive", f"{reason}, so {given} has no effect: leave it out")
         return self

@@ -154,11 +154,17 @@ def changed_settings(
     sections: Collection[str] = tuple(Recipe.model_fields),
     apart_from: Collection[str] = (*PLACE_OF_WORK, *TOLD, *FOUND_BY_HASH),
 ) -> list[str]:
-    """Describe the settings in `sections` that differ between two recipes, with both values."""
+    """Describe the settings in `sections` that differ between two recipes, with both values.
+
+    A prompt template `auto` is no change: before, the model has decided what it stands for.
+    """
     return [
         f"{name} (was {old!r}, now {new!r})"
         for (name, old, _), (_, new, _) in zip(walk(before), walk(after), strict=True)
-        if name.split(".")[0] in sections and old != new and name not in apart_from
+        if name.split(".")[0] in sections
+        and old != new
+        and name not in apart_from
+        and (name, new) != ("data.prompt_template", "auto")
     ]
 
 

@@ -14,7 +14,7 @@ def check(inputs: Inputs, reporter: Reporter, *, near_duplicates: bool = True) -
     """Examine the rows of a recipe's data; without the model on this machine nothing is said of tokens."""
     from tutelage.data.lint.report import lint_rows
 
-    recipe, source = inputs.recipe, inputs.find_data()
+    source = inputs.find_data()
     renderer, context = None, 0
     if inputs.has_model():
         inputs.warn_of_larger_tokenizer()
@@ -22,11 +22,11 @@ def check(inputs: Inputs, reporter: Reporter, *, near_duplicates: bool = True) -
     with reporter.waiting("Checking the rows"):
         return lint_rows(
             source,
-            recipe.data,
+            inputs.recipe.data,
             renderer,
             context_length=context,
             with_near_duplicates=near_duplicates,
-            objective=recipe.objective,
+            objective=inputs.recipe.objective,
             encoder=inputs.objective.rows,
         )
 

@@ -33,6 +33,8 @@ FOR_TRAINING = (*FOR_TOKENS, "tutelage.training.saving", "tutelage.generation.ge
 class Inputs:
     """The data and the base model of a recipe; each is located, hashed and opened when it is first asked for.
 
+    Once the model is located, `recipe` names the prompt template that `auto` stands for.
+
     `preload` imports modules, while the model is hashed.
     """
 
@@ -64,7 +66,25 @@ class Inputs:
             with ThreadPoolExecutor(1) as importing:
                 importing.submit(self.preload, beside)
                 self._source = self._locate()
+            if self.recipe.data.prompt_template == "auto" and self.recipe.objective.has_effect(
+                "data.prompt_template"
+            ):
+                self._choose_prompt_template()
         return self._source
+
+    def _choose_prompt_template(self) -> None:
+        """Put what `auto` stands for with this model into the recipe."""
+        from tutelage.data.prompts.prompts import choose_style
+
+        style, fault = choose_style(self.tokenizer)
+        if fault is not None:
+            self._reporter.note(
+                "template.not_chosen",
+                f"the chat template of {self.source.name} cannot be used, so data.prompt_template is {style}."
+                f" {fault}",
+            )
+        data = self.recipe.data.model_copy(update={"prompt_template": style})
+        self.recipe = self.recipe.model_copy(update={"data": data})
 
     def _locate(self) -> "ModelSource":
         from tutelage.model.sources import locate_model

@@ -88,10 +88,11 @@ def prepare_into(folder: Path, inputs: Inputs, reporter: Reporter) -> "PreparedD
     from tutelage.evaluation.task.choice import choose_metrics
     from tutelage.model.loading import vocabulary_size
 
-    recipe, data = inputs.recipe, inputs.find_data()
+    data = inputs.find_data()
     if not inputs.has_model():
         inputs.require_readable_rows()  # before a model is fetched for nothing
     source = inputs.source
+    recipe = inputs.recipe
     inputs.check_targets()
     inputs.warn_of_larger_tokenizer()
     inputs.note_about_adapter()
@@ -164,14 +165,14 @@ def _changed_parts(session: Session) -> list[str]:
     """Return the names of what the prepared rows of a run would be made of otherwise now."""
     from tutelage.data.dataset.fingerprints import changed_parts, fingerprints_of
 
-    run, inputs, recipe = session.run, session.inputs, session.recipe
+    run, inputs = session.run, session.inputs
     before = read_artifact(Preparation, run.preparation).fingerprints
     data = inputs.find_data()
     if changed_format(run, inputs.functions.row_format):
         return ["format function"]
     if before.get("data") != data.sha256:
         return ["data"]  # which needs no model to be seen
-    renderer = inputs.renderer
+    renderer, recipe = inputs.renderer, inputs.recipe
     now = fingerprints_of(
         data.sha256,
         recipe.data,

@@ -100,7 +100,8 @@ def check_rows(inputs: Inputs) -> CheckedRows:
     from tutelage.data.formats.formats import read_conversations
     from tutelage.data.quality.checks import check_rows
 
-    recipe, source = inputs.recipe, inputs.read_data()
+    source = inputs.read_data()
+    renderer, recipe = inputs.renderer, inputs.recipe
     read = read_conversations(
         source.records,
         source=source.name,
@@ -115,7 +116,7 @@ def check_rows(inputs: Inputs) -> CheckedRows:
             f"{source.name}: every row was dropped. `tutelage check` shows why.",
         )
     inputs.warn_of_larger_tokenizer()
-    return CheckedRows(source.name, rows, recipe, inputs.renderer)
+    return CheckedRows(source.name, rows, recipe, renderer)
 
 
 def row_of(checked: CheckedRows, number: int) -> "CheckedRow":

@@ -21,6 +21,7 @@ from tutelage.system.interruption import Interruption
 from tutelage.system.storage import remove
 
 if TYPE_CHECKING:
+    from tutelage.config.recipe import Recipe
     from tutelage.data.dataset.prepared_rows import PreparedRows
     from tutelage.model.sources import ModelSource
     from tutelage.model.trained import TrainedModel
@@ -45,10 +46,14 @@ class Session:
     ) -> None:
         self.run = run
         self.loaded = loaded
-        self.recipe = loaded.recipe
         self.reporter = Reporter(listener)
         self.interruption = interruption or Interruption()
         self.inputs = Inputs(loaded, self.reporter, preload=preload, functions=functions)
+
+    @property
+    def recipe(self) -> "Recipe":
+        """The recipe; once the model is located, with the prompt template that `auto` stands for."""
+        return self.inputs.recipe
 
     @property
     def source(self) -> "ModelSource":

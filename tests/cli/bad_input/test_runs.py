@@ -84,9 +84,13 @@ def tuned_run(capsys, place, model):
 def test_settings_that_a_later_stage_cannot_honour_change_nothing(refused, tuned_run, model):
     for verb, words, told in [
         ("train", ["--set", "adapter.target_modules=['none']"], "does not fit this model"),
-        ("train", ["--set", "data.prompt_template=chat"], "data.prompt_template (was 'alpaca', now 'chat')"),
+        (
+            "train",
+            ["--set", "data.prompt_template=alpaca"],
+            "data.prompt_template (was 'chat', now 'alpaca')",
+        ),
         ("evaluate", ["--set", "evaluation.max_new_tokens=500"], "Lower evaluation.max_new_tokens."),
-        ("evaluate", ["--set", "data.prompt_template=chat"], "data.prompt_template"),
+        ("evaluate", ["--set", "data.prompt_template=alpaca"], "data.prompt_template"),
         ("evaluate", ["--set", f"model.name_or_path={model.parent}/other"], "model.name_or_path"),
         ("evaluate", ["--set", "training.method=full"], "training.method"),
     ]:
@@ -204,10 +208,10 @@ def test_rows_that_an_older_version_prepared_are_told_by_every_verb_that_reads_t
 
 def test_a_setting_of_the_preparation_that_cannot_be_is_told_with_its_file(refused, tuned_run):
     path = tuned_run / "data" / "preparation.json"
-    path.write_text(path.read_text().replace('"prompt_template": "alpaca"', '"prompt_template": "alpca"'))
+    path.write_text(path.read_text().replace('"prompt_template": "chat"', '"prompt_template": "chatt"'))
     message = refused("train", tuned_run, "--overwrite")
     assert message.startswith(
-        f"Could not read {path}: data.prompt_template is 'alpca', but it should be 'alpaca'"
+        f"Could not read {path}: data.prompt_template is 'chatt', but it should be 'auto', 'alpaca'"
     )
 
 
@@ -277,7 +281,7 @@ def test_an_empty_recipe_of_a_run_is_not_taken_for_the_defaults(refused, tuned_r
 def test_a_report_of_a_run_with_an_edited_recipe_is_refused(refused, tuned_run):
     recipe = tuned_run / "recipe.toml"
     whole = recipe.read_text()
-    recipe.write_text(whole.replace('prompt_template = "alpaca"', 'prompt_template = "chat"'))
+    recipe.write_text(whole.replace('prompt_template = "chat"', 'prompt_template = "alpaca"'))
     assert "was prepared with different settings: data.prompt_template" in refused("report", tuned_run)
     recipe.write_text(whole.replace("max_steps = 1", "max_steps = 2"))
     assert "was trained with different settings: training.max_steps" in refused("report", tuned_run)
@@ -296,12 +300,12 @@ def test_a_dry_run_refuses_what_the_real_one_would(refused, place, tuned_run, mo
         (["prepare", "--data", "instruction-data", "--set", "model.name_or_path=nope"], "is `nope`"),
         (["run", tuned_run, "--set", "evaluation.max_new_tokens=120"], "Lower evaluation.max_new_tokens."),
         (["run", tuned_run, "--set", "training.device=cuda"], "torch sees no GPU here"),
-        (["train", tuned_run, "--set", "data.prompt_template=chat"],
-         "data.prompt_template (was 'alpaca', now 'chat')"),
+        (["train", tuned_run, "--set", "data.prompt_template=alpaca"],
+         "data.prompt_template (was 'chat', now 'alpaca')"),
         (["evaluate", prepared], f"Run `tutelage train {prepared}` first"),
         (["evaluate", tuned_run, "--set", "evaluation.max_new_tokens=120"], "Lower evaluation.max_new_tokens."),
-        (["evaluate", tuned_run, "--set", "data.prompt_template=chat"],
-         "data.prompt_template (was 'alpaca', now 'chat')"),
+        (["evaluate", tuned_run, "--set", "data.prompt_template=alpaca"],
+         "data.prompt_template (was 'chat', now 'alpaca')"),
         (["generate", tuned_run], "No instruction was given."),
     ]:  # fmt: skip
         assert told in refused(*words, "--dry-run"), words

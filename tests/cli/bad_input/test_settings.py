@@ -24,7 +24,7 @@ from tutelage.model import sources as model_sources
         ),
         (
             ["--prompt-template", "alpca"],
-            "data.prompt_template is 'alpca' (--prompt-template), but it should be 'alpaca', 'alpaca-compact'",
+            "data.prompt_template is 'alpca' (--prompt-template), but it should be 'auto', 'alpaca', 'alpaca-compact'",
         ),
         (["--split", "random"], "data.split is 'random' (--split), but it should be 'group', 'position'"),
         (["--data", ""], "data.source is '' (--data), but it should have at least 1 character."),

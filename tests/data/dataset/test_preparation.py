@@ -57,7 +57,7 @@ def prepare_source(source, settings, renderer, *, folder=None, context_length=51
 
 def prepare_values(values, *, folder=None, context_length=512, **chosen):
     source = SourceReader("rows.json", "0" * 64, lambda: iter(make_records(values)), [NOTE], "JSON")
-    data = DataSettings(**chosen)
+    data = DataSettings(**{"prompt_template": "alpaca", **chosen})
     renderer = RENDERERS.get(data.prompt_template) or make_renderer(chatml_tokenizer(), data.prompt_template)
     return prepare_source(source, data, renderer, folder=folder, context_length=context_length)
 
@@ -129,7 +129,7 @@ def test_the_summary_counts_what_the_files_hold(tmp_path):
     assert summary["notes"][0] == NOTE.to_record()
     assert [note["code"] for note in summary["notes"][1:]] == ["data.field_not_used"]
     assert summary["settings"] == {
-        "data": DataSettings().model_dump(),
+        "data": DataSettings(prompt_template="alpaca").model_dump(),
         "model": ModelSettings().model_dump(),
         "training": {"objective": "instruction"},
     }

@@ -186,10 +186,23 @@ def _joined(layout: Sequence[PromptedAnswer], opening_space: OpeningSpace | None
     ]
 
 
+def choose_style(tokenizer: Any) -> tuple[PromptStyle, ModelError | None]:
+    """Return what `auto` stands for, and why it is not the model's own chat template where that cannot be used."""
+    if not tokenizer.chat_template:
+        return "alpaca", None
+    try:
+        make_renderer(tokenizer, "chat")
+    except ModelError as fault:
+        return "alpaca", fault
+    return "chat", None
+
+
 def make_renderer(tokenizer: Any, style: PromptStyle) -> PromptRenderer:
     """Bind a prompt style to a tokenizer; raise ModelError if they are incompatible."""
     known = control_tokens(tokenizer)
     check_control_tokens(tokenizer, known)
+    if style == "auto":
+        style, _ = choose_style(tokenizer)
     if style == "chat":
         return _chat_renderer(tokenizer, known)
     wording, preferred_end = {
