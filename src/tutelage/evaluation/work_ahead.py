@@ -11,10 +11,10 @@ from tutelage.config.recipe import Recipe
 from tutelage.config.recipe_evaluation import EvaluationSettings
 from tutelage.data.dataset.prepared_rows import PreparedRows
 from tutelage.evaluation.answers.answers_so_far import PARTS_OF_A_BATCH
-from tutelage.evaluation.baselines.baseline import spread
 from tutelage.evaluation.baselines.strongest import MOST_BESIDE, MOST_TO_CHOOSE
 from tutelage.evaluation.eval_sets.sets import EvalSet
 from tutelage.evaluation.regression.general_text_check import TOKENS_COMPARED, general_prompts, general_texts
+from tutelage.evaluation.stats.sampling import spread
 from tutelage.generation.pace import decoding_steps
 from tutelage.model.forward import MAX_NODES
 from tutelage.training.work import Work, count_computed, decoding_work, reading_work, untuned_lengths

@@ -5,18 +5,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-import numpy as np
-
 from tutelage.data.rows.conversations import messages_of
 from tutelage.evaluation.baselines.nearest import NearestTexts
+from tutelage.evaluation.stats.sampling import spread
 from tutelage.tree.examples import PreparedRow
 
 MOST_ROWS = 50_000  # of the training rows that a baseline looks at; of more, evenly spaced ones
-
-
-def spread(count: int, most: int) -> list[int]:
-    """Return the places of at most so many rows, evenly spaced among `count`."""
-    return np.linspace(0, count - 1, min(count, most)).astype(int).tolist() if count else []
 
 
 def question_of(row: PreparedRow) -> str:

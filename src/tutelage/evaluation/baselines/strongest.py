@@ -11,9 +11,10 @@ from tutelage.config.recipe import Recipe
 from tutelage.data.prompts.prompts import PromptRenderer, make_renderer
 from tutelage.errors import ModelError
 from tutelage.evaluation.baselines import load_baseline
-from tutelage.evaluation.baselines.baseline import AnswerBaseline, PromptBaseline, TrainingRows, spread
+from tutelage.evaluation.baselines.baseline import AnswerBaseline, PromptBaseline, TrainingRows
 from tutelage.evaluation.baselines.prompts import make_prompts
 from tutelage.evaluation.metrics.metric import AnswerMetric
+from tutelage.evaluation.stats.sampling import spread
 from tutelage.tree.examples import PreparedRow
 
 BASE = "base"  # the base model in the prompt template of the run
