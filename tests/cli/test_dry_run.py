@@ -34,6 +34,29 @@ def test_changed_settings_come_first_and_no_value_is_python_s(tutelage, workplac
     assert not [line for line in (*changed, *others) if PYTHON.search(line)]
 
 
+QUICK = {"training.max_steps": ("40", "--quick"), "evaluation.limit": ("32", "--quick")}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([], QUICK),
+        (["--max-steps", "7"], QUICK | {"training.max_steps": ("7", "--max-steps")}),
+        (["--set", "evaluation.limit=50"], QUICK | {"evaluation.limit": ("50", "--set")}),
+        (
+            ["--epochs", "1"],
+            {"training.num_train_epochs": ("1", "--epochs"), "evaluation.limit": ("32", "--quick")},
+        ),
+    ],
+)
+def test_quick_makes_a_small_run_in_which_given_settings_win(tutelage, workplace, given, expected):
+    write_rows(workplace / "my.json", alpaca_values(80))
+    shown = tutelage("run", "--data", "my.json", "--quick", "--dry-run", *given)
+    assert (shown.code, shown.err) == (0, "")
+    changed = [re.split("  +", line.strip()) for line in settings_in(shown.out, "Settings that were changed")]
+    assert {name: (value, origin) for name, value, origin in changed if name != "data.source"} == expected
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [

@@ -7,7 +7,7 @@ from support.pairs import preference_values
 from support.rows import alpaca_values, write_rows
 
 from tutelage.cli.views.estimate import describe_estimate, describe_time
-from tutelage.config.recipe import Recipe, TrainingSettings
+from tutelage.config.recipe import Recipe
 from tutelage.config.recipe_file import load
 from tutelage.run.events import Estimated
 from tutelage.run.folder import RunFolder, read_json
@@ -148,7 +148,7 @@ def test_a_long_run_offers_a_trial_that_is_the_same_run_but_shorter(tutelage, pl
     assert shorter["training_seconds"] < event["training_seconds"]
     assert shorter["evaluation_seconds"] < event["evaluation_seconds"]
     assert read_json(beside.summary)["training"]["steps"] == 4
-    changed = {"training.max_steps", "evaluation.limit", "evaluation.general_text"}
+    changed = {"training.max_steps", "evaluation.limit"}
     assert {*differing(RunFolder(place / "mine").recipe, beside.recipe)} == changed
 
 
@@ -201,19 +201,9 @@ def test_a_trial_cuts_each_stage_that_is_long_and_no_other():
     recipe = Recipe()
     assert trial_settings(recipe, FOUND, rows=100) == {"training.max_steps": 201}  # 268 * 120 / 160
     long = Estimate(100.0, 1200.0, 5.0, 268, may_stop_early=False)
-    assert trial_settings(recipe, long, rows=400) == {
-        "evaluation.limit": 40,
-        "evaluation.general_text": False,
-    }
+    assert trial_settings(recipe, long, rows=400) == {"evaluation.limit": 40}
     limited = recipe.model_copy(update={"evaluation": recipe.evaluation.model_copy(update={"limit": 200})})
     assert trial_settings(limited, long, rows=400)["evaluation.limit"] == 20
     # A training of few long steps gets no step more, and few rows no row more.
     few = Estimate(1000.0, 1200.0, 5.0, 3, may_stop_early=False)
-    assert trial_settings(recipe, few, rows=5) == {
-        "training.max_steps": 3,
-        "evaluation.limit": 5,
-        "evaluation.general_text": False,
-    }
-    # A classification reads no general text, and refuses a setting about it.
-    classification = Recipe(training=TrainingSettings(objective="classification"))
-    assert trial_settings(classification, long, rows=400) == {"evaluation.limit": 40}
+    assert trial_settings(recipe, few, rows=5) == {"training.max_steps": 3, "evaluation.limit": 5}

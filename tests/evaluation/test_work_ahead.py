@@ -8,7 +8,12 @@ from tutelage.config.recipe_evaluation import EvalSetSettings, EvaluationSetting
 from tutelage.data.dataset.prepared_rows import map_rows
 from tutelage.evaluation import work_ahead
 from tutelage.evaluation.eval_sets.sets import EvalSet
-from tutelage.evaluation.regression.general_text_check import TOKENS_COMPARED, general_prompts, general_texts
+from tutelage.evaluation.regression.general_text_check import (
+    TOKENS_COMPARED,
+    general_passages,
+    general_prompts,
+    some_of,
+)
 from tutelage.evaluation.work_ahead import EvaluationAhead, answering_work, opening_work, tuned_lengths
 from tutelage.objectives import load_objective
 from tutelage.run.folder import split_files
@@ -125,12 +130,16 @@ def test_of_very_many_rows_some_are_looked_at(prepared, monkeypatch):
     assert work_of(rows, small) == whole == work_of(rows[:2], small).times(2)
 
 
-def test_general_text_is_read_by_both_models_and_every_token_of_it_is_a_target(prepared):
-    asked = RECIPE.model_copy(update={"evaluation": SETTINGS.model_copy(update={"general_text": True})})
+@pytest.mark.parametrize("limit", [None, 40])
+def test_general_text_is_read_by_both_models_and_every_token_of_it_is_a_target(prepared, limit):
+    settings = SETTINGS.model_copy(update={"limit": limit})
+    alone = RECIPE.model_copy(update={"evaluation": settings})
+    asked = RECIPE.model_copy(update={"evaluation": settings.model_copy(update={"general_text": True})})
     rows = prepared(ROWS)
-    more = work_of(rows, asked) + work_of(rows).times(-1)
-    letters = sum(map(len, general_texts().values()))
-    prompts = general_prompts()
+    more = work_of(rows, asked) + work_of(rows, alone).times(-1)
+    passages, prompts = some_of(general_passages(), limit), some_of(general_prompts(), limit)
+    assert limit is None or len(passages) == len(prompts) == limit
+    letters = sum(len(text) for _, text in passages)
     assert more == Work(
         nodes=2 * (letters + sum(map(len, prompts))),
         targets=2 * (letters + TOKENS_COMPARED * len(prompts)),

@@ -9,7 +9,6 @@ from markupsafe import Markup
 from support.command_line import CommandLine
 from support.tiny_tokenizer import write_tiny_model
 
-from tutelage.evaluation import work_ahead
 from tutelage.evaluation.regression import general_text_check
 from tutelage.report import charts
 
@@ -41,9 +40,8 @@ def short_general_text(monkeypatch):
         kind: "\n\n".join(sorted(general_text_check.cut(text), key=len)[:PASSAGES])
         for kind, text in general_text_check.general_texts().items()
     }
-    for module in (general_text_check, work_ahead):
-        monkeypatch.setattr(module, "general_texts", lambda: texts)
-        monkeypatch.setattr(module, "general_prompts", lambda: prompts)
+    monkeypatch.setattr(general_text_check, "general_texts", lambda: texts)
+    monkeypatch.setattr(general_text_check, "general_prompts", lambda: prompts)
 
 
 def titles(layers):

@@ -85,7 +85,8 @@ class EvalSetSettings(Section):
 class EvaluationSettings(Section):
     limit: Count | None = Field(
         None,
-        description="Evaluate only the first rows of each test set, up to this number. Default: all rows.",
+        description="Evaluate only the first rows of each test set, up to this number, and as many passages and"
+        " prompts of the general text, but at least 30. Default: all rows.",
     )
     max_new_tokens: Count = Field(128, description="Maximum number of tokens per answer.")
     batch_size: Count = Field(64, description="Number of answers generated at the same time.")

@@ -111,7 +111,9 @@ def evaluate(
     primary, optional = deciding_metrics(recipe.evaluation.primary_metric, inputs.trained.preparation.task)
     metrics = load_metrics(optional)
     passages = (
-        read_passages(source.folder, recipe.data.prompt_template) if recipe.evaluation.general_text else []
+        read_passages(source.folder, recipe.data.prompt_template, recipe.evaluation.limit)
+        if recipe.evaluation.general_text
+        else []
     )
     collected = _collect(inputs, rows, further, metric=metrics[primary], passages=passages)
     records, baselines = collected.records, collected.baselines
@@ -172,7 +174,7 @@ def _collect(
     base = trained.load_base()
     tokenizer = load_tokenizer(source.folder)
     ends = end_tokens(source.folder, tokenizer, trained.preparation.end_of_turn_id)
-    prompts = read_general_prompts(source.folder) if passages else []
+    prompts = read_general_prompts(source.folder, settings.limit) if passages else []
     collected = _Collected()
     for variant in VARIANTS:
         # The base answers before the adapter is put on it, so that nothing of it can leak.

@@ -13,7 +13,12 @@ from tutelage.data.dataset.prepared_rows import PreparedRows
 from tutelage.evaluation.answers.answers_so_far import PARTS_OF_A_BATCH
 from tutelage.evaluation.baselines.strongest import MOST_BESIDE, MOST_TO_CHOOSE
 from tutelage.evaluation.eval_sets.sets import EvalSet
-from tutelage.evaluation.regression.general_text_check import TOKENS_COMPARED, general_prompts, general_texts
+from tutelage.evaluation.regression.general_text_check import (
+    TOKENS_COMPARED,
+    general_passages,
+    general_prompts,
+    some_of,
+)
 from tutelage.evaluation.stats.sampling import spread
 from tutelage.generation.pace import decoding_steps
 from tutelage.model.forward import MAX_NODES
@@ -66,7 +71,7 @@ def answers_work(ahead: EvaluationAhead, *, keeps_lengths: bool = False) -> Work
             ahead.test_rows.examples, settings, knows_lengths=knows_lengths, is_padded=is_padded
         )
         if settings.general_text:
-            work += _general_work(ahead.tokenizer)
+            work += _general_work(ahead.tokenizer, settings.limit)
     return work
 
 
@@ -176,10 +181,10 @@ def tuned_lengths(references: Sequence[int], *, longest: int) -> list[int]:
     return [longest if place in places else min(tokens, longest) for place, tokens in enumerate(references)]
 
 
-def _general_work(tokenizer: Any) -> Work:
+def _general_work(tokenizer: Any, limit: int | None) -> Work:
     """Return the work of reading the general text, which shares few beginnings, and the general prompts."""
-    texts = sum(len(tokenizer(text)["input_ids"]) for text in general_texts().values())
-    prompts = [len(tokenizer(prompt)["input_ids"]) for prompt in general_prompts()]
+    texts = sum(len(tokenizer(text)["input_ids"]) for _, text in some_of(general_passages(), limit))
+    prompts = [len(tokenizer(prompt)["input_ids"]) for prompt in some_of(general_prompts(), limit)]
     return Work(nodes=texts + sum(prompts), targets=texts + TOKENS_COMPARED * len(prompts))
 
 

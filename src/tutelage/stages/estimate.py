@@ -187,8 +187,6 @@ def trial_settings(recipe: Recipe, found: Estimate, *, rows: int) -> dict[str, A
         asked = min(rows, recipe.evaluation.limit or rows)
         limit = int(asked * TRIAL_SECONDS / found.evaluation)
         settings["evaluation.limit"] = min(asked, max(FEWEST_ROWS, limit))
-        if recipe.objective.has_effect("evaluation.general_text"):
-            settings["evaluation.general_text"] = False
     return settings
 
 

@@ -12,6 +12,7 @@ from support.tiny_models import ragged_examples, tiny_model
 from support.tiny_tokenizer import write_tiny_model
 
 from tutelage.evaluation.regression.general_text_check import (
+    FEWEST_PASSAGES,
     TOKENS_COMPARED,
     Passage,
     Reading,
@@ -24,6 +25,7 @@ from tutelage.evaluation.regression.general_text_check import (
     read_general,
     read_general_prompts,
     read_passages,
+    some_of,
 )
 from tutelage.model.loading import load_tokenizer
 from tutelage.tree.examples import Example, PreparedRow
@@ -163,6 +165,20 @@ def test_what_is_compared_are_the_last_words_of_each_prompt_as_plain_text(folder
         assert [len(ids) for ids in own] == list(range(len(own[0]), len(own[0]) + TOKENS_COMPARED))
         assert len(own[0]) > 0
         assert tokenizer(prompt)["input_ids"][:-1] == list(own[-1])
+
+
+def test_a_limit_on_the_test_rows_leaves_as_many_passages_and_prompts_but_enough_for_a_verdict(folder):
+    passages, prompts = read_passages(folder, "alpaca"), general_prompts()
+    for limit, expected in ((1, FEWEST_PASSAGES), (40, 40), (1000, len(passages))):
+        chosen = read_passages(folder, "alpaca", limit)
+        assert len(chosen) == expected
+        assert chosen == [passage for passage in passages if passage in chosen]
+        # Evenly spaced, so every kind of text is there.
+        assert {one.kind for one in chosen} == {one.kind for one in passages}
+    assert some_of(prompts, None) == some_of(prompts, 1000) == prompts
+    assert sum(prompt in prompts[100:] for prompt in some_of(prompts, 40)) == 20
+    assert len(read_general_prompts(folder, 1)) == FEWEST_PASSAGES * TOKENS_COMPARED
+    assert len(read_general_prompts(folder, 40)) == 40 * TOKENS_COMPARED
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2"])

@@ -15,6 +15,16 @@ from tutelage.stages.resume import is_finished
 from tutelage.stages.run import check_run, run_all
 from tutelage.stages.session import Session
 
+QUICK = {"training.max_steps": 40, "evaluation.limit": 32}
+
+Quick = Annotated[
+    bool,
+    Parameter(
+        help="Make a small run of a few minutes: 40 optimizer steps, 32 test rows. A setting that you give wins.",
+        negative="",
+        show_default=False,
+    ),
+]
 New = Annotated[
     bool,
     Parameter(
@@ -29,6 +39,7 @@ def run(
     options: NewRunOptions = NewRunOptions(),  # noqa: B008 - frozen
     judge_options: JudgeOptions = JudgeOptions(),  # noqa: B008 - frozen
     *,
+    quick: Quick = False,
     fail_if_worse: FailIfWorse = False,
     new: New = False,
     allow_changes: AllowChanges = False,
@@ -38,7 +49,10 @@ def run(
     An unfinished run resumes where it stopped.
     """
     with new_session(
-        options, judge_options.overrides(), is_new=new, before={"report": show_answers}
+        options,
+        {**judge_options.overrides(), **(_quick_settings(options) if quick else {})},
+        is_new=new,
+        before={"report": show_answers},
     ) as session:
         if options.dry_run:
             _show_dry_run(session)
@@ -48,6 +62,15 @@ def run(
     if fail_if_worse and found.is_worse:
         return EXIT_WORSE
     return 0 if found.is_trusted else EXIT_UNTRUSTWORTHY
+
+
+def _quick_settings(options: NewRunOptions) -> dict[str, int]:
+    """Return the settings of `--quick`, except those that another option gives."""
+    given = {name.split()[-1] for name in options.overrides()}
+    given |= {assignment.partition("=")[0].strip() for assignment in options.set}
+    if "training.num_train_epochs" in given:
+        given.add("training.max_steps")
+    return {f"--quick {name}": value for name, value in QUICK.items() if name not in given}
 
 
 def _show_dry_run(session: Session) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from tutelage.evaluation.metrics.bits_per_byte import METRIC as BITS_PER_BYTE
 from tutelage.evaluation.metrics.bits_per_byte import bits_per_byte
 from tutelage.evaluation.paired.verdict import format_change, format_value
 from tutelage.evaluation.stats.intervals import Interval, t_interval
+from tutelage.evaluation.stats.sampling import spread
 from tutelage.evaluation.stats.statistics import paired_difference
 from tutelage.model.forward import MAX_NODES, CausalModel, run_tree
 from tutelage.model.loading import context_length, load_tokenizer
@@ -32,11 +33,12 @@ from tutelage.tree.examples import Example, PreparedRow
 from tutelage.tree.prefix_tree import merge_prompts
 
 PASSAGE_BYTES = 400
-# With fewer nothing is claimed.
+# With fewer passages nothing is claimed, so a limit on the test rows leaves this many passages and prompts.
 FEWEST_PASSAGES = 30
 # So many of the last tokens of each general prompt are compared; all of them would take gigabytes.
 TOKENS_COMPARED = 2
 
+Item = TypeVar("Item")
 CheckResult = Literal["pass", "fail", "inconclusive"]
 
 
@@ -59,24 +61,36 @@ class Reading:
     next_log_probs: torch.Tensor
 
 
-def read_passages(folder: Path, prompt: PromptStyle) -> list[Passage]:
-    """Cut the general text that ships with the package into passages, as tokens of the model in `folder`.
+def some_of(texts: Sequence[Item], limit: int | None) -> list[Item]:
+    """Return the texts that an evaluation of at most `limit` test rows reads, evenly spaced; None: all of them."""
+    most = len(texts) if limit is None else max(limit, FEWEST_PASSAGES)
+    return [texts[place] for place in spread(len(texts), most)]
 
-    Those that its context is too short for are left out.
+
+def general_passages() -> list[tuple[str, str]]:
+    """Return the shipped passages, each with its kind."""
+    return [(kind, text) for kind, whole in general_texts().items() for text in cut(whole)]
+
+
+def read_passages(folder: Path, prompt: PromptStyle, limit: int | None = None) -> list[Passage]:
+    """Return passages of the general text that ships with the package, as tokens of the model in `folder`.
+
+    Passages that are longer than its context are left out. For `limit`, see `some_of`.
     """
     renderer = make_renderer(load_tokenizer(folder), prompt)
-    texts = [(kind, text) for kind, whole in general_texts().items() for text in cut(whole)]
+    texts = general_passages()
     conversations = [
         Conversation(index, (ChatMessage("assistant", text),), format="text")
         for index, (_, text) in enumerate(texts)
     ]
     examples = renderer.examples(conversations, train_on="last")
     context = context_length(folder)
-    return [
+    fitting = [
         Passage(kind, PreparedRow("", text, _without_end(example)))
         for (kind, text), example in zip(texts, examples, strict=True)
         if len(example.ids) <= context
     ]
+    return some_of(fitting, limit)
 
 
 def general_texts() -> dict[str, str]:
@@ -95,11 +109,14 @@ def general_prompts() -> list[str]:
     return file.read_text(encoding="utf-8").splitlines()
 
 
-def read_general_prompts(folder: Path) -> list[tuple[int, ...]]:
-    """Return beginnings of the general prompts as tokens of the model in `folder`, TOKENS_COMPARED of each prompt."""
+def read_general_prompts(folder: Path, limit: int | None = None) -> list[tuple[int, ...]]:
+    """Return beginnings of the general prompts as tokens of the model in `folder`, TOKENS_COMPARED of each prompt.
+
+    For `limit`, see `some_of`.
+    """
     tokenizer = load_tokenizer(folder)
     context = context_length(folder)
-    prompts = [tuple(tokenizer(text)["input_ids"])[:context] for text in general_prompts()]
+    prompts = [tuple(tokenizer(text)["input_ids"])[:context] for text in some_of(general_prompts(), limit)]
     return [ids[: len(ids) - back] for ids in prompts for back in range(TOKENS_COMPARED, 0, -1)]
 
 
