@@ -117,7 +117,11 @@ def test_each_outside_thing_has_one_owner(package, owners):
 def test_chat_templates_are_rendered_in_one_place():
     assert files_where(calls("apply_chat_template")) == set()
     assert files_where(imports("jinja2")) == {"report/page.py"}
-    assert files_where(calls("render_template")) == {"data/prompts/prompts.py", "export/reload.py"}
+    assert files_where(calls("render_template")) == {
+        "data/prompts/chat_templates.py",
+        "data/prompts/prompts.py",
+        "export/reload.py",
+    }
 
 
 # Of os, signal and subprocess.

@@ -1,4 +1,4 @@
-"""Render a model's chat template in a separate process, which is killed if the template takes too long."""
+"""Render a model's chat template in a separate process, killed if it takes too long, and read off what it writes."""
 
 import json
 import os
@@ -42,6 +42,52 @@ def render_template(
             " Choose another data.prompt_template.",
         )
     return reply["text"]
+
+
+def skips_blank_system(tokenizer: Any) -> bool:
+    """Return whether a template treats an empty system message like none, or accepts no system messages.
+
+    Many templates write a default system message if there is none, and an empty one switches it off.
+    """
+    question = {"role": "user", "content": "\ue000"}
+    none = render_template(tokenizer, [question], add_generation_prompt=True)
+    blank = {"role": "system", "content": ""}
+    try:
+        return render_template(tokenizer, [blank, question], add_generation_prompt=True) == none
+    except ModelError:
+        return True
+
+
+def template_parts(tokenizer: Any, roles: tuple[str, ...]) -> list[str]:
+    """Return the template's text before, between and after messages with these roles.
+
+    Raise ModelError if the text before an answer differs between training and generation.
+    """
+    # Private-use characters as placeholders for the contents; no template contains them.
+    marks = [f"\ue000{place}\ue001" for place in range(len(roles))]
+    messages = [{"role": role, "content": mark} for role, mark in zip(roles, marks, strict=True)]
+    whole = render_template(tokenizer, messages, add_generation_prompt=False)
+    parts, rest = [], whole
+    for mark in marks:
+        if rest.count(mark) != 1 or whole.count(mark) != 1:
+            raise ModelError(
+                "template.message_not_shown_once",
+                f"The model's chat template does not render each message ({', '.join(roles)}) exactly once."
+                " Choose another data.prompt_template.",
+            )
+        part, rest = rest.split(mark)
+        parts.append(part)
+    for place in (place for place, role in enumerate(roles) if role == "assistant"):
+        asked = render_template(tokenizer, messages[:place], add_generation_prompt=True)
+        trained = whole[: whole.index(marks[place])]
+        if asked != trained:
+            raise ModelError(
+                "template.generation_prompt_differs",
+                "The model's chat template starts the assistant message differently in generation"
+                f" ({asked[-40:]!r}) than in training ({trained[-40:]!r}). Choose another"
+                " data.prompt_template.",
+            )
+    return [*parts, rest]
 
 
 def _ask(request: str) -> dict[str, str]:

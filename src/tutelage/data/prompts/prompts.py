@@ -15,7 +15,7 @@ from typing import Any
 from tokenizers import Encoding
 
 from tutelage.config.recipe import PromptStyle, TrainOn
-from tutelage.data.prompts.chat_templates import render_template
+from tutelage.data.prompts.chat_templates import render_template, skips_blank_system, template_parts
 from tutelage.data.prompts.encoding import (
     ContentEncoder,
     Control,
@@ -266,19 +266,19 @@ def _end_of_turn_id(tokenizer: Any, preferred: str | None, known: Collection[str
 
 def _chat_renderer(tokenizer: Any, known: Mapping[str, Control]) -> PromptRenderer:
     """Render the model's template once for each sequence of roles, and insert the messages into the result."""
-    parts = _template_parts(tokenizer, ("user", "assistant"))
+    parts = template_parts(tokenizer, ("user", "assistant"))
     end = next((p.token for p in cut_at_controls(parts[-1], known) if isinstance(p, Control)), None)
     end_of_turn = _end_of_turn_id(tokenizer, end, known)
     trims = " \ue000 " not in render_template(
         tokenizer, [{"role": "user", "content": " \ue000 "}], add_generation_prompt=True
     )
     before_text = _before_plain_text(tokenizer, end_of_turn)
-    skips_blank_system = _skips_blank_system(tokenizer)
+    skips_blank = skips_blank_system(tokenizer)
     frames: dict[tuple[str, ...], list[list[Piece]]] = {}
 
     def frame_of(roles: tuple[str, ...]) -> list[list[Piece]]:
         if roles not in frames:
-            texts = _template_parts(tokenizer, roles)
+            texts = template_parts(tokenizer, roles)
             after_answer = [False, *(role == "assistant" for role in roles)]
             frames[roles] = [
                 _after_end(list(cut_at_controls(text, known)), end)
@@ -291,7 +291,7 @@ def _chat_renderer(tokenizer: Any, known: Mapping[str, Control]) -> PromptRender
     def lay_out(conversation: Conversation) -> list[PromptedAnswer]:
         if conversation.is_plain_text:
             return [PromptedAnswer([before_text], conversation.response, True)]
-        turns = without_blank_system(conversation.messages) if skips_blank_system else conversation.messages
+        turns = without_blank_system(conversation.messages) if skips_blank else conversation.messages
         frame = frame_of(tuple(turn.role for turn in turns))
         answers: list[PromptedAnswer] = []
         before: list[Piece] = list(frame[0])
@@ -306,55 +306,9 @@ def _chat_renderer(tokenizer: Any, known: Mapping[str, Control]) -> PromptRender
     return PromptRenderer(tokenizer, content_encoder(tokenizer), lay_out, end_of_turn)
 
 
-def _skips_blank_system(tokenizer: Any) -> bool:
-    """Return whether a template treats an empty system message like none, or accepts no system messages.
-
-    Many templates write a default system message if there is none, and an empty one switches it off.
-    """
-    question = {"role": "user", "content": "\ue000"}
-    none = render_template(tokenizer, [question], add_generation_prompt=True)
-    blank = {"role": "system", "content": ""}
-    try:
-        return render_template(tokenizer, [blank, question], add_generation_prompt=True) == none
-    except ModelError:
-        return True
-
-
 def _after_end(pieces: list[Piece], end: str | None) -> list[Piece]:
     """Return the template's pieces after an answer's end of turn, which the renderer adds itself."""
     places = [
         place for place, piece in enumerate(pieces) if isinstance(piece, Control) and piece.token == end
     ]
     return pieces[places[0] + 1 :] if places else pieces
-
-
-def _template_parts(tokenizer: Any, roles: tuple[str, ...]) -> list[str]:
-    """Return the template's text before, between and after messages with these roles.
-
-    Raise ModelError if the text before an answer differs between training and generation.
-    """
-    # Private-use characters as placeholders for the contents; no template contains them.
-    marks = [f"\ue000{place}\ue001" for place in range(len(roles))]
-    messages = [{"role": role, "content": mark} for role, mark in zip(roles, marks, strict=True)]
-    whole = render_template(tokenizer, messages, add_generation_prompt=False)
-    parts, rest = [], whole
-    for mark in marks:
-        if rest.count(mark) != 1 or whole.count(mark) != 1:
-            raise ModelError(
-                "template.message_not_shown_once",
-                f"The model's chat template does not render each message ({', '.join(roles)}) exactly once."
-                " Choose another data.prompt_template.",
-            )
-        part, rest = rest.split(mark)
-        parts.append(part)
-    for place in (place for place, role in enumerate(roles) if role == "assistant"):
-        asked = render_template(tokenizer, messages[:place], add_generation_prompt=True)
-        trained = whole[: whole.index(marks[place])]
-        if asked != trained:
-            raise ModelError(
-                "template.generation_prompt_differs",
-                "The model's chat template starts the assistant message differently in generation"
-                f" ({asked[-40:]!r}) than in training ({trained[-40:]!r}). Choose another"
-                " data.prompt_template.",
-            )
-    return [*parts, rest]
