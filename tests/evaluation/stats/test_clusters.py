@@ -1,3 +1,4 @@
+import pytest
 from support.fake_examples import PREAMBLE
 
 from tutelage.evaluation.stats.clusters import cluster_rows, shared_frame
@@ -30,6 +31,27 @@ def test_the_preamble_does_not_make_prompts_alike():
 def test_prompts_that_are_all_the_same_are_one_cluster():
     assert cluster_rows(asked("Name a bird.") * 3).tolist() == [0, 0, 0]
     assert cluster_rows([]).tolist() == []
+
+
+@pytest.mark.parametrize(
+    ("opening", "ending"),
+    [
+        ("<|im_start|>user\n", "<|im_end|>\n<|im_start|>assistant\n"),
+        (
+            "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\n",
+            "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
+        ),
+        ("<bos><start_of_turn>user\n", "<end_of_turn>\n<start_of_turn>model\n"),
+        ("<s>[INST]", "[/INST]"),
+    ],
+)
+def test_the_frame_of_a_chat_template_ends_at_its_control_tokens(opening, ending):
+    prompts = [
+        f"{opening}Name {one} with a < b?{ending}" for one in ("a bird", "a tree", "a bird and a tree")
+    ]
+    assert shared_frame(prompts) == (opening, ending)
+    # Words that all questions share stay with them.
+    assert shared_frame([prompt.replace(ending, "") for prompt in prompts]) == (opening, "")
 
 
 def test_the_frame_that_prompts_share_is_whole_lines():

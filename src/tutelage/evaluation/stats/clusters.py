@@ -1,5 +1,6 @@
 """Test rows that resemble each other: what one of them shows, the next shows again."""
 
+import re
 from collections.abc import Sequence
 from itertools import takewhile
 
@@ -7,6 +8,9 @@ import numpy as np
 
 from tutelage.data.quality.near_duplicates import near_duplicates
 from tutelage.data.rows.conversations import single_exchange_of
+
+# A line break, or a control token as chat templates write them: <|im_end|>, <end_of_turn>, [/INST].
+MARK = re.compile(r"\n|<\|[^<>|\s]+\|>|</?[a-z_]+>|\[/?[A-Z_]+\]")
 
 
 def cluster_rows(prompts: Sequence[str]) -> np.ndarray:
@@ -23,13 +27,17 @@ def cluster_rows(prompts: Sequence[str]) -> np.ndarray:
 
 
 def shared_frame(prompts: Sequence[str]) -> tuple[str, str]:
-    """Return the lines with which all prompts begin and end; repeated in each row they hide what differs."""
+    """Return the text with which all prompts begin and end, whole lines and control tokens of a prompt template.
+
+    Repeated in each row it hides what differs.
+    """
     if len(set(prompts)) < 2:
         return "", ""
     opening = _common_prefix(prompts)
-    opening = opening[: opening.rfind("\n") + 1]
+    opening = opening[: max((mark.end() for mark in MARK.finditer(opening)), default=0)]
     ending = _common_prefix([prompt[len(opening) :][::-1] for prompt in prompts])[::-1]
-    return opening, ending[ending.find("\n") :] if "\n" in ending else ""
+    first = MARK.search(ending)
+    return opening, ending[first.start() :] if first else ""
 
 
 def _common_prefix(texts: Sequence[str]) -> str:
