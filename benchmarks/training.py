@@ -70,7 +70,7 @@ def main() -> None:
     chosen = choose(contenders(job["dtype"]), options.only)
     rounds = run_rounds(chosen, job, rounds=options.rounds)
     print(describe(rounds, job))
-    print(_describe_work(job))
+    print(describe_work(job))
     print(table(HEAD, [_line(contender, rounds, job) for contender in chosen]))
     if options.output:
         write_rounds(options.output, job, rounds)
@@ -78,7 +78,7 @@ def main() -> None:
         sys.exit(1)
 
 
-def _describe_work(job: dict[str, Any]) -> str:
+def describe_work(job: dict[str, Any]) -> str:
     """Return rows and steps: their length, what steps share of them, and how many steps were timed."""
     timed = batches(job)[UNTIMED_STEPS:]
     tokens = sum(len(row["ids"]) for batch in timed for row in batch)

@@ -67,6 +67,9 @@ def add_work_options(parser: argparse.ArgumentParser) -> None:
     """Add what training and generation have in common."""
     parser.add_argument("--data", help="rows to work on; default: those of the workload, else the book's")
     parser.add_argument("--model", help="name or folder of the model; default: the project's default model")
+    parser.add_argument(
+        "--prompt-template", choices=["alpaca", "chat"], default="alpaca", help="default: alpaca, the book's"
+    )
 
 
 def add_dtype_option(parser: argparse.ArgumentParser) -> None:
@@ -136,6 +139,7 @@ def training_job(options: argparse.Namespace) -> dict[str, Any]:
         **_dtype_facts(options.dtype),
         "workload": options.workload,
         "rows": named,
+        "prompt_template": options.prompt_template,
         "order": options.order,
         "steps": steps,
         "batch": batch,
@@ -201,12 +205,12 @@ def load_work(options: argparse.Namespace) -> tuple[Any, Any, dict[str, list[Any
 
 
 def load_model_and_renderer(options: argparse.Namespace) -> tuple[Any, Any]:
-    """Return the model and its renderer."""
+    """Return the model and the renderer of the prompt template."""
     try:
         source = locate_model(options.model or DEFAULT_MODEL, cache=user_cache(), progress=print)
     except TutelageError as fault:
         raise SystemExit(str(fault)) from fault
-    return source, make_renderer(load_tokenizer(source.folder), "alpaca")
+    return source, make_renderer(load_tokenizer(source.folder), options.prompt_template)
 
 
 def _read_splits(named: str | None, workload: Workload) -> tuple[dict[str, list[Any]], str]:

@@ -1,6 +1,11 @@
-"""Tutelage's own step on the common work: variants bf16 and fp32, the type of the matrix products."""
+"""Tutelage's own step on the common work: variants bf16 and fp32, the type of the matrix products.
 
+A variant such as bf16-unshared leaves out what makes the step fast, for `benchmarks.ablation`.
+"""
+
+from contextlib import ExitStack
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
@@ -11,14 +16,29 @@ from tutelage.system.fetching import user_cache
 from tutelage.system.runtime import choose_device, choose_dtype, settle_process
 from tutelage.tree.examples import Example
 
-VARIANTS = {"bf16": "bfloat16", "fp32": "float32"}
+DTYPES = {"bf16": "bfloat16", "fp32": "float32"}
+# What a variant replaces: no two rows have a common prefix; layers and adapters keep the code of transformers and peft.
+UNSHARED = {"tutelage.tree.prefix_tree.common_prefix_length": lambda *_: 0}
+UNFUSED = {
+    "tutelage.model.assembly.fuse_layers": lambda *_: 0,
+    "tutelage.model.adapters.fuse_adapters": lambda *_: 0,
+}
+ABLATIONS = {"": {}, "-unshared": UNSHARED, "-unfused": UNFUSED, "-neither": UNSHARED | UNFUSED}
+VARIANTS = tuple(f"{dtype}{ablation}" for dtype in DTYPES for ablation in ABLATIONS)
 
 
 def main() -> None:
     """Train for the steps of the job and print what they took."""
-    job, variant = read_job(__doc__, tuple(VARIANTS))
+    job, variant = read_job(__doc__, VARIANTS)
     settle_process()  # as the command line does, before torch is imported
+    dtype, dash, ablation = variant.partition("-")
+    with ExitStack() as replaced:
+        for name, other in ABLATIONS[dash + ablation].items():
+            replaced.enter_context(patch(name, other))
+        _train(job, dtype)
 
+
+def _train(job: dict[str, Any], dtype: str) -> None:
     from tutelage.model.assembly import load_for_training
     from tutelage.training.load import probe_examples
     from tutelage.training.optimizer import make_optimizer
@@ -37,7 +57,7 @@ def main() -> None:
         locate_model(job["model"], cache=user_cache(), progress=print),
         Tuning(adapter=AdapterSettings(r=job["rank"], lora_alpha=job["alpha"])),
         device,
-        choose_dtype(VARIANTS[variant], device),
+        choose_dtype(DTYPES[dtype], device),
         seed=settings.seed,
         probes=probe_examples(probed, np.array([len(example.ids) for example in probed])),
     )

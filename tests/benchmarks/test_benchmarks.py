@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 REQUIREMENTS = sorted((ROOT / "benchmarks" / "peers").glob("*.txt"))
 SCRIPTS = [
     "benchmarks.training",
+    "benchmarks.ablation",
     "benchmarks.generation",
     "benchmarks.work",
     "benchmarks.data",
