@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.data.prompts.encoding import encode_text
-from tutelage.data.sources.sources import INSTRUCTION_DATA
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 SEED = 123
@@ -38,7 +37,7 @@ WORKLOADS = {
         steps=20,
         peer_micro_batch=8,
         file=SHARED_DATA / "instruction-data.json",
-        fetched=INSTRUCTION_DATA,
+        fetched="instruction-data",
     ),
     "alpaca": Workload(batch=8, steps=12, peer_micro_batch=8, file=SHARED_DATA / "alpaca-sample.json"),
     "long-1000": _long(1_000, batch=8, steps=6),

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from cyclopts import Group, Parameter, Token
 
 from tutelage.cli.run_names import is_there
+from tutelage.config.built_in_data import built_in_names
 from tutelage.config.recipe import Recipe
 from tutelage.config.recipe_file import load
 from tutelage.config.recipes import shipped_path
@@ -35,7 +36,7 @@ Data = Annotated[
     str | None,
     Parameter(
         help="Your rows: a JSON, JSONL, CSV or Parquet file, a folder of such files, an https URL, hf:owner/name, or a"
-        " built-in data set (starter, instruction-data). Default: the recipe's data, or starter."
+        f" built-in data set ({', '.join(built_in_names())}). Default: the recipe's data, or starter."
     ),
 ]
 Model = Annotated[

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from tutelage.config.extensions import one_of
+from tutelage.config.built_in_data import STARTER, built_in_names
+from tutelage.config.extensions import in_words, one_of
 from tutelage.config.inactive_settings import inactive_settings
 from tutelage.config.objectives import DEFAULT, OBJECTIVES, ObjectiveInfo, describe_objectives
 from tutelage.config.recipe_adapter import AdapterSettings, Method, Tuning
@@ -38,9 +39,9 @@ FEWEST_TO_STOP = 8
 
 class DataSettings(Section):
     source: Name = Field(
-        "starter",
+        STARTER,
         description="Your rows: a JSON, JSONL, CSV or Parquet file (also gzipped), a folder of such files, an https"
-        " URL, `hf:owner/name`, or the built-in `starter` or `instruction-data`.",
+        f" URL, `hf:owner/name`, or the built-in {in_words([f'`{name}`' for name in built_in_names()], 'or')}.",
     )
     sha256: Sha256 | None = Field(None, description="SHA-256 of the source file. Required for an https URL.")
     license: str = Field("", description="License of the data, for the model card only.")

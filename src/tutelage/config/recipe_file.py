@@ -12,6 +12,7 @@ import tomli_w
 from pydantic import BaseModel, ValidationError
 
 from tutelage.codes import Message, all_codes
+from tutelage.config.built_in_data import default_settings
 from tutelage.config.recipe import Recipe
 from tutelage.config.recipe_evaluation import EvalSetSettings
 from tutelage.config.recipes import ENDING, shipped_recipes
@@ -96,7 +97,8 @@ def setting_text(value: object) -> str:
 def load(path: Path | None, overrides: Mapping[str, Any], assignments: Sequence[str]) -> LoadedRecipe:
     """Read a recipe file (None: defaults) and apply option overrides, then `section.name=value` assignments.
 
-    `overrides` maps "OPTION SETTING" to a value: {"--data data.source": "my.json"}.
+    `overrides` maps "OPTION SETTING" to a value: {"--data data.source": "my.json"}. What none of them gives is a
+    default of the built-in data set, or of the setting.
     """
     tables, origins = _read(path) if path else ({}, {})
     options = {option_and_name.split(" ")[0] for option_and_name in overrides}
@@ -113,6 +115,10 @@ def load(path: Path | None, overrides: Mapping[str, Any], assignments: Sequence[
             )
         _assign(tables, name, value)
         origins[name] = "--set"
+    for name, value in default_settings(tables.get("data", {}).get("source")).items():
+        if name not in tables["data"]:
+            _assign(tables, f"data.{name}", value)
+            origins[f"data.{name}"] = tables["data"]["source"]
     loaded = LoadedRecipe(check(tables, origins), origins, functions_in=path.parent if path else None)
     _require_effect(loaded, {name for name, origin in origins.items() if origin.startswith("-")})
     return loaded

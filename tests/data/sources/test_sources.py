@@ -12,8 +12,9 @@ from support.coded import codes_of
 from support.rows import SPELLINGS, csv_of, json_lines_of, values_of
 from support.systems import needs_pipes
 
+from tutelage.config.built_in_data import REMOTE_DATA
 from tutelage.config.recipe import DataSettings
-from tutelage.data.sources.sources import INSTRUCTION_DATA_SHA256, read_source
+from tutelage.data.sources.sources import read_source
 from tutelage.errors import DataError, FetchError
 
 
@@ -58,7 +59,7 @@ def test_the_books_file_is_taken_from_the_cache_by_its_hash_and_never_otherwise(
         read_source("instruction-data", cache=tmp_path)
     cached.write_bytes(book_file().read_bytes())
     source = read_source("instruction-data", cache=tmp_path)
-    assert (len(source.records), source.sha256) == (1100, INSTRUCTION_DATA_SHA256)
+    assert (len(source.records), source.sha256) == (1100, REMOTE_DATA["instruction-data"].sha256)
     assert source.records[50].value["input"] == "Ocassion"
 
 

@@ -10,6 +10,7 @@ from itertools import count
 from pathlib import Path
 
 from tutelage.codes import Message
+from tutelage.config.built_in_data import REMOTE_DATA, STARTER, built_in_names
 from tutelage.config.extensions import FILE_FORMATS
 from tutelage.config.recipe import DataSettings
 from tutelage.data.rows.records import Record, Source, SourceReader
@@ -18,11 +19,6 @@ from tutelage.data.sources.hub import HUB_PREFIX, read_hub
 from tutelage.errors import DataError
 from tutelage.system.fetching import check_url_secrets, fetch_url, file_sha256
 from tutelage.text.spelling import did_you_mean, nearest, nearest_path
-
-STARTER = "starter"
-INSTRUCTION_DATA = "instruction-data"
-INSTRUCTION_DATA_URL = "https://raw.githubusercontent.com/rasbt/LLMs-from-scratch/main/ch07/01_main-chapter-code/instruction-data.json"
-INSTRUCTION_DATA_SHA256 = "7e09a9af353722ca15c18bc580f093f9c39d3178335a75177319cb1e1d163944"
 
 NAMES_SHOWN = 5
 
@@ -70,11 +66,11 @@ def locate_source(name: str, *, cache: Path, settings: DataSettings = DataSettin
     """Return the local file or folder of a source, downloading it once if it is remote."""
     if name == STARTER:
         return Path(str(resources.files("tutelage.data.starter") / "starter.json"))
-    if name == INSTRUCTION_DATA:
+    if name in REMOTE_DATA:
         return fetch_url(
-            INSTRUCTION_DATA_URL,
-            sha256=INSTRUCTION_DATA_SHA256,
-            destination=locate_book_file(cache),
+            REMOTE_DATA[name].url,
+            sha256=REMOTE_DATA[name].sha256,
+            destination=cached_file(name, cache),
             max_bytes=settings.max_file_bytes,
         )
     if is_address(name):
@@ -101,15 +97,15 @@ def locate_source(name: str, *, cache: Path, settings: DataSettings = DataSettin
     return check_path(path, settings)
 
 
-def locate_book_file(cache: Path) -> Path:
-    """Return the cache path of the book's file."""
-    return cache / "data" / "instruction-data.json"
+def cached_file(name: str, cache: Path) -> Path:
+    """Return the cache path of a built-in data set that is downloaded."""
+    return cache / "data" / REMOTE_DATA[name].file
 
 
 def is_here(settings: DataSettings, *, cache: Path) -> bool:
     """Return whether a recipe's source can be read without network access."""
-    if settings.source == INSTRUCTION_DATA:
-        return locate_book_file(cache).exists()
+    if settings.source in REMOTE_DATA:
+        return cached_file(settings.source, cache).exists()
     if is_address(settings.source):
         check_url_secrets(settings.source)
         return bool(settings.sha256) and (cache / "data" / str(settings.sha256)).exists()
@@ -123,7 +119,7 @@ def is_address(name: str) -> bool:
 
 def is_path(name: str) -> bool:
     """Return whether the name of a source is a path, not a URL, a Hub data set or a built-in name."""
-    return not (name in (STARTER, INSTRUCTION_DATA) or is_address(name) or name.startswith(HUB_PREFIX))
+    return not (name in built_in_names() or is_address(name) or name.startswith(HUB_PREFIX))
 
 
 def _find_file(name: str, path: Path, settings: DataSettings) -> SourceReader:
@@ -210,5 +206,5 @@ def check_path(path: Path, settings: DataSettings) -> Path:
 
 def _nearest_name(path: Path) -> str:
     near = nearest_path(path, lambda _: True)
-    meant = near.name if near else nearest(path.name, [STARTER, INSTRUCTION_DATA])
+    meant = near.name if near else nearest(path.name, built_in_names())
     return did_you_mean(meant) or " Check the path given as data.source or --data."

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tutelage.codes import Message
+from tutelage.config.built_in_data import default_settings
 from tutelage.config.recipe import DataSettings, Recipe
 from tutelage.config.recipe_evaluation import EvalSetSettings, EvaluationSettings
 from tutelage.data.dataset.preparation import sizes_of
@@ -35,7 +36,8 @@ from tutelage.run.folder import VARIANTS
 from tutelage.tree.examples import PreparedRow
 
 ROWS_NAMED = 5
-# Settings of the data that hold for how a named set is read too.
+# How a named set is read: by settings of its own, and by those of the data.
+OWN = ("source", "sha256", "format", "column_map")
 INHERITED = (
     "prompt_template",
     "hub_split",
@@ -86,13 +88,9 @@ def load_eval_sets(
 def _open(
     name: str, settings: EvalSetSettings, recipe: Recipe, renderer: PromptRenderer, cache: Path
 ) -> EvalSet:
-    reading = DataSettings(
-        source=settings.source,
-        sha256=settings.sha256,
-        format=settings.format,
-        column_map=settings.column_map,
-        **{name: getattr(recipe.data, name) for name in INHERITED},
-    )
+    own = {name: value for name in OWN if (value := getattr(settings, name))}
+    inherited = {name: getattr(recipe.data, name) for name in INHERITED}
+    reading = DataSettings(**{**default_settings(settings.source), **inherited, **own})
     try:
         source = read_source(settings.source, cache=cache, settings=reading)
         read = read_conversations(source.records, source=source.name, settings=reading)

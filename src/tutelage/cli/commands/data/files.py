@@ -55,7 +55,9 @@ Ledger = Annotated[
 class SourceOptions:
     """Where rows are read from."""
 
-    data: Annotated[str, Parameter(help="Your rows: a file, a folder, a URL or hf:owner/name.")]
+    data: Annotated[
+        str, Parameter(help="Your rows: a file, a folder, a URL, hf:owner/name or a built-in data set.")
+    ]
     _: KW_ONLY
     recipe: Annotated[
         Path | None,
