@@ -3,13 +3,13 @@
 from collections.abc import Collection
 
 from tutelage.cli.views import console
+from tutelage.config.built_in_data import STARTER
 from tutelage.stages.next_steps import steps_of
 from tutelage.stages.session import Session
 
 
 def show_next_steps(session: Session, *, exported: Collection[str] = (), begins_anew: bool = False) -> None:
     """Print the next steps for a run; with `begins_anew`, also how to train on the user's own rows."""
-    from tutelage.config.built_in_data import STARTER
     from tutelage.evaluation.next_steps import NextStep, path_argument
 
     run = session.run
