@@ -5,7 +5,7 @@ import pytest
 from tutelage.config.extensions import SET_METRICS
 from tutelage.config.recipe_evaluation import EvalSetSettings
 from tutelage.errors import DataError
-from tutelage.evaluation.metrics import load_set_metric
+from tutelage.evaluation.metrics import json_values, load_metric, load_set_metric
 from tutelage.evaluation.metrics.chrf import chrf
 from tutelage.evaluation.metrics.numbers import NumberConvention
 from tutelage.evaluation.metrics.set_metrics import score_answer
@@ -160,17 +160,54 @@ def test_json_has_to_be_whole_and_to_fit_the_schema(response, expected):
     assert scored("json", response, schema=PERSON) == expected
 
 
-def test_without_a_schema_any_json_will_do():
-    assert scored("json", "[1, 2]") == 100
-    assert scored("json", "1, 2") == 0
+FENCED = """```json
+{"name": "Ada"}
+```"""
+VALID_OR_NOT = [
+    ('{"name": "Ada"}', True),
+    ("[1, 2]", True),
+    (FENCED, True),
+    (FENCED.replace("json", ""), True),
+    (FENCED.replace("json", "JSON").replace("`", "~"), True),
+    (f"\n{FENCED}\n", True),
+    (f"{FENCED}\n{FENCED}", False),
+    (f"```\n{FENCED}\n```", False),
+    (f"Here you are:\n{FENCED}", False),
+    (FENCED.replace("json", "python"), False),
+    (FENCED.replace("json", "json5"), False),
+    (FENCED.removesuffix("```"), False),
+    ("7", False),
+    ('"Ada"', False),
+    ("true", False),
+    ("null", False),
+    ("1, 2", False),
+]
+
+
+@pytest.mark.parametrize(("response", "is_valid"), VALID_OR_NOT)
+def test_test_rows_and_eval_sets_have_one_rule_for_valid_json(response, is_valid):
+    assert scored("json", response) == 100 * is_valid
+    assert load_metric("json").score({"response": response, "reference": "{}"}) == 100 * is_valid
+    assert scored("json", response, schema={}) == 100 * is_valid
+
+
+def test_a_rule_without_fences_is_caught(monkeypatch):
+    monkeypatch.setattr(json_values, "FENCES", ())
+    assert any(scored("json", response) != 100 * is_valid for response, is_valid in VALID_OR_NOT)
+
+
+def test_json_in_a_code_fence_has_to_fit_the_schema():
+    assert scored("json", FENCED, schema=PERSON) == 100
+    assert scored("json", FENCED.replace("name", "nickname"), schema=PERSON) == 0
 
 
 def test_a_number_that_no_float_holds_is_no_valid_json():
     for response in ("1e999", "[-1e999]", '{"a": 1e400}'):
         assert scored("json", response) == 0
-    assert scored("json", "1e999", schema={"multipleOf": 0.5}) == 0
-    assert scored("json", "1" + "0" * 400, schema={"multipleOf": 0.5}) == 0  # the division itself overflows
-    assert scored("json", "1.5e3", schema={"multipleOf": 0.5}) == 100
+    halves = {"items": {"multipleOf": 0.5}}
+    assert scored("json", "[1e999]", schema=halves) == 0
+    assert scored("json", "[1" + "0" * 400 + "]", schema=halves) == 0  # the division itself overflows
+    assert scored("json", "[1.5e3]", schema=halves) == 100
 
 
 def test_a_choice_is_right_or_wrong():
@@ -208,11 +245,12 @@ def test_a_schema_that_refers_to_an_address_asks_for_nothing_and_is_told():
 
 @pytest.mark.parametrize(
     ("metric", "parameters", "schema"),
-    [("regex", {"pattern": "(a|aa)+$"}, None), ("json", {}, {"pattern": "^(a|aa)+$"})],
+    [("regex", {"pattern": "(a|aa)+$"}, None), ("json", {}, {"items": {"pattern": "^(a|aa)+$"}})],
 )
 def test_a_pattern_that_takes_too_long_stops_and_names_the_row(metric, parameters, schema, monkeypatch):
     monkeypatch.setattr(patterns, "SEARCH_SECONDS", 0.05)
     settings = EvalSetSettings(source="x", metric=metric, **parameters)
+    response = json.dumps(["a" * 60 + "!"])
     with pytest.raises(DataError) as fault:
-        score_answer({"row": 7, "response": json.dumps("a" * 60 + "!"), "reference": ""}, settings, schema)
+        score_answer({"row": 7, "response": response, "reference": ""}, settings, schema)
     assert (fault.value.code, fault.value.row) == ("evaluate.regex_timeout", 7)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 FENCES = ("```", "~~~")
-LANGUAGES = ("", "json", "jsonc", "json5")
+LANGUAGES = ("", "json")
 PLAIN_KEY = re.compile(r'[^\s.\[\]"]+')
 
 FieldPath = tuple[str | int, ...]  # keys of objects and positions in arrays, from the outside in

@@ -1,4 +1,4 @@
-"""Valid JSON: whether an answer is JSON and nothing else, and fits the schema of the set if there is one."""
+"""Valid JSON: whether an answer is a JSON object or array, and fits the schema of the set if there is one."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from referencing.exceptions import Unresolvable
 from tutelage.config.recipe_evaluation import EvalSetSettings
 from tutelage.errors import DataError
 from tutelage.evaluation.metrics.json_schemas import require_bounded, schema_validator
-from tutelage.evaluation.metrics.json_values import parse_json, read_container
+from tutelage.evaluation.metrics.json_values import read_container
 from tutelage.evaluation.metrics.metric import Answer, AnswerMetric, References, right_or_wrong
 
 
@@ -39,9 +39,11 @@ def read_schema(settings: EvalSetSettings) -> Any:
 
 
 def _is_valid_json(answer: Answer, settings: EvalSetSettings, schema: Any) -> bool:
+    value = read_container(answer["response"])
+    if value is None or schema is None:
+        return value is not None
     try:
-        value = parse_json(answer["response"])
-        return schema is None or schema_validator(schema).is_valid(value)
+        return schema_validator(schema).is_valid(value)
     except (ValueError, ArithmeticError, RecursionError):
         return False
     except Unresolvable as fault:
@@ -51,19 +53,20 @@ def _is_valid_json(answer: Answer, settings: EvalSetSettings, schema: Any) -> bo
         ) from fault
 
 
+VALID = "share that is a JSON object or array, by itself or in one code fence"
 METRIC = AnswerMetric(
     name="json",
     label="Valid JSON",
     unit="%",
     higher_is_better=True,
     decimals=1,
-    meaning="share that is a JSON object or array, by itself or in a code fence",
+    meaning=VALID,
     score=lambda answer: 100 * float(read_container(answer["response"]) is not None),
 )
 SET_METRIC = right_or_wrong(
     "json",
     "Valid JSON",
-    "share that is JSON and nothing else, and fits the schema if there is one",
+    f"{VALID}, and fits the schema if there is one",
     _is_valid_json,
     prepare=_schema_of_set,
 )
