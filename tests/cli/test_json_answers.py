@@ -60,11 +60,16 @@ def test_json_answers_are_judged_by_their_fields(tutelage, begin, workplace):
     assert found["primary_metric"] == "json_fields"
     assert [*found["metrics"]][:3] == ["json_fields", "json_exact", "json"]
     assert {*found["json_fields"]} == {"order", "paid"}
-    assert read_json(run.summary)["evaluation"]["json_fields"] == found["json_fields"]
+    for name, metric in (("valid", "json"), ("all_right", "json_exact")):
+        for variant in ("base", "tuned"):
+            assert 100 * found["json_checks"][name][variant]["value"] == found["metrics"][metric][variant]
+    for key in ("json_fields", "json_checks"):
+        assert read_json(run.summary)["evaluation"][key] == found[key]
     assert all(line in done.out for line in ("order", "paid", "Right fields", "Answers: JSON."))
     html = run.report.read_text()
     assert offences(html) == []
     assert "follows from the answers in the training rows: JSON" in Page(html).text
+    assert all(check in Page(html).text for check in ("Exactly the right keys", "Right types"))
 
     near = near_training(run)
     assert len(near) > 3

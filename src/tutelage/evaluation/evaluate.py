@@ -24,8 +24,6 @@ from tutelage.evaluation.baselines.strongest import Baselines, find_baselines
 from tutelage.evaluation.eval_sets.sets import Answers, EvalSet, answer_set, judge_sets
 from tutelage.evaluation.metrics import load_metrics
 from tutelage.evaluation.metrics.bits_per_byte import METRIC as BITS_PER_BYTE
-from tutelage.evaluation.metrics.json_fields import METRIC as JSON_FIELDS
-from tutelage.evaluation.metrics.json_fields import compare_by_field
 from tutelage.evaluation.metrics.metric import AnswerMetric
 from tutelage.evaluation.metrics.metrics import OwnMetric, score_rows
 from tutelage.evaluation.paired.comparison import compare_scores
@@ -40,6 +38,7 @@ from tutelage.evaluation.regression.general_text_check import (
     read_passages,
 )
 from tutelage.evaluation.task.choice import deciding_metrics
+from tutelage.evaluation.task.figures import figures_of_kind
 from tutelage.model.end_tokens import end_tokens
 from tutelage.model.forward import CausalModel
 from tutelage.model.loading import context_length, load_tokenizer, vocabulary_size
@@ -134,8 +133,7 @@ def evaluate(
         training_rows=len(training),
         baseline=scores_of_strongest(baselines, scores, metrics[primary]) if baselines else None,
     )
-    if JSON_FIELDS.name in optional:
-        result["json_fields"] = compare_by_field(records["base"], records["tuned"])
+    result |= figures_of_kind(records["base"], records["tuned"], optional=optional)
     set_figures, set_rows = judge_sets(inputs.sets, collected.set_answers)
     files |= {set_name(name): paired for name, paired in set_rows.items()}
     general_text = None

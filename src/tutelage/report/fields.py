@@ -1,16 +1,23 @@
-"""The JSON fields of the answers, for the page: which share of the rows each model has right."""
+"""The checks and the fields of JSON answers, for the page: which share of the rows each model has right."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tutelage.report.numbers import percent
-from tutelage.run.evaluation import FieldFigures
+from tutelage.run.evaluation import FieldFigures, JsonCheck
 from tutelage.run.figures import Proportion
+
+CHECKS: dict[JsonCheck, str] = {
+    "valid": "Valid JSON",
+    "keys": "Exactly the right keys",
+    "types": "Right types",
+    "all_right": "All fields right",
+}
 
 
 @dataclass(frozen=True)
 class FieldRow:
-    """One line of the table of fields, its shares and their 95 % intervals as text."""
+    """One line of the tables of checks and fields, its shares and their 95 % intervals as text."""
 
     name: str
     rows: int
@@ -18,6 +25,11 @@ class FieldRow:
     base_interval: str
     tuned: str
     tuned_interval: str
+
+
+def check_rows(checks: Mapping[JsonCheck, FieldFigures]) -> list[FieldRow]:
+    """Return the lines of the table of checks."""
+    return field_rows({CHECKS[name]: one for name, one in checks.items()})
 
 
 def field_rows(fields: Mapping[str, FieldFigures]) -> list[FieldRow]:

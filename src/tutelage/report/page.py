@@ -18,7 +18,7 @@ from tutelage.model.forward import MAX_NODES
 from tutelage.report.baselines import baseline_table
 from tutelage.report.charts import describe_lengths, length_chart, loss_chart
 from tutelage.report.example import first_tree, shown_examples
-from tutelage.report.fields import field_rows
+from tutelage.report.fields import check_rows, field_rows
 from tutelage.report.headline import headline, key_figures
 from tutelage.report.judges import judge_sections, unscored_rows
 from tutelage.report.numbers import (
@@ -136,6 +136,7 @@ def _gather(
         else None,
         "against": answers.baselines.against if answers and answers.baselines else "",
         "overlap": overlap_of(answers),
+        "json_checks": check_rows(answers.json_checks or {}) if answers else [],
         "json_fields": field_rows(answers.json_fields or {}) if answers else [],
         "judges": judge_sections(results.judges.judges if results.judges else {}, results.judgements),
         "sets": set_rows(found.sets if found else {}, summary.judges.judges if summary.judges else {}),

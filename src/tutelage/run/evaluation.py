@@ -120,8 +120,11 @@ class PreferenceFigures(Record):
     bits_per_byte: dict[PreferenceAnswer, AnswerBits]
 
 
+JsonCheck = Literal["valid", "keys", "types", "all_right"]
+
+
 class FieldFigures(Record):
-    """A JSON field of the references: how many rows have it, and the share of them that each model has right."""
+    """A field or a check of JSON answers: its number of rows, and the share of them that each model has right."""
 
     rows: int
     base: Proportion
@@ -148,6 +151,7 @@ class AnswerEvaluation(Artifact):
     minimum_detectable_effect: float | None
     metrics: dict[str, MetricFigures]
     length: LengthFigures | None
+    json_checks: dict[JsonCheck, FieldFigures] | None = None
     json_fields: dict[str, FieldFigures] | None = None
     baselines: BaselinesFound | None = None
     first_baselines: dict[str, int] | None = (

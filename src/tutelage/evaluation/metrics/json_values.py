@@ -1,4 +1,4 @@
-"""Reads JSON as its standard has it, and cuts a value into fields: the leaves below it, by their paths."""
+"""Reads JSON as its standard has it, and lists its values by their paths; fields are the leaves."""
 
 import json
 import math
@@ -46,14 +46,20 @@ def _without_fence(text: str) -> str:
 
 def leaf_fields(value: Any) -> Iterator[tuple[FieldPath, Any]]:
     """Yield the fields of a value in their order: each text, number, truth value, null and empty container."""
+    for path, inner in values_by_path(value):
+        if not (inner and isinstance(inner, dict | list)):
+            yield path, inner
+
+
+def values_by_path(value: Any) -> Iterator[tuple[FieldPath, Any]]:
+    """Yield a value and every value in it, objects and arrays too, in their order."""
     waiting: list[tuple[FieldPath, Any]] = [((), value)]  # JSON may be deeper than Python calls
     while waiting:
         path, value = waiting.pop()
-        if value and isinstance(value, dict | list):
+        yield path, value
+        if isinstance(value, dict | list):
             inner = value.items() if isinstance(value, dict) else enumerate(value)
             waiting += [((*path, key), item) for key, item in reversed([*inner])]
-        else:
-            yield path, value
 
 
 def path_name(path: FieldPath) -> str:
