@@ -133,7 +133,13 @@ def evaluate(
         training_rows=len(training),
         baseline=scores_of_strongest(baselines, scores, metrics[primary]) if baselines else None,
     )
-    result |= figures_of_kind(records["base"], records["tuned"], optional=optional)
+    result |= figures_of_kind(
+        records["base"],
+        records["tuned"],
+        task=inputs.trained.preparation.task,
+        optional=optional,
+        training=training,
+    )
     set_figures, set_rows = judge_sets(inputs.sets, collected.set_answers)
     files |= {set_name(name): paired for name, paired in set_rows.items()}
     general_text = None

@@ -46,6 +46,7 @@ from tutelage.tree.examples import Unit
 from tutelage.tree.pieces import Decode
 
 REASONS_SHOWN = 12
+MOST_IN_MATRIX = 30  # labels of a confusion matrix
 
 TRAINING_FIGURES: Mapping[str, tuple[str, Callable[[Any], str]]] = {
     "steps": ("optimiser steps", number),
@@ -138,6 +139,8 @@ def _gather(
         "overlap": overlap_of(answers),
         "json_checks": check_rows(answers.json_checks or {}) if answers else [],
         "json_fields": field_rows(answers.json_fields or {}) if answers else [],
+        "labels": answers.labels if answers else None,
+        "most_in_matrix": MOST_IN_MATRIX,
         "judges": judge_sections(results.judges.judges if results.judges else {}, results.judgements),
         "sets": set_rows(found.sets if found else {}, summary.judges.judges if summary.judges else {}),
         "general_text": found.general_text if found else None,

@@ -9,7 +9,7 @@ from tutelage.config.objectives import DEFAULT, OBJECTIVES, Gives
 from tutelage.config.recipe import Objective
 from tutelage.run.artifacts import Artifact, Checksums, read_artifact
 from tutelage.run.baselines import BaselinesFound
-from tutelage.run.figures import ClassFigures, PairedFigures, Proportion, TrainingOverlap, VerdictWord
+from tutelage.run.figures import ClassFigures, LabelFigures, PairedFigures, Proportion, TrainingOverlap, VerdictWord
 from tutelage.run.folder import read_json
 from tutelage.run.functions import FunctionSource
 from tutelage.run.validation import Record
@@ -153,6 +153,7 @@ class AnswerEvaluation(Artifact):
     length: LengthFigures | None
     json_checks: dict[JsonCheck, FieldFigures] | None = None
     json_fields: dict[str, FieldFigures] | None = None
+    labels: dict[Literal["base", "tuned"], LabelFigures] | None = None
     baselines: BaselinesFound | None = None
     first_baselines: dict[str, int] | None = (
         None  # of the first evaluation of these weights, if some are weaker now

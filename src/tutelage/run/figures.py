@@ -70,3 +70,18 @@ class TrainingOverlap(Record):
     row_numbers: list[int]
     all: OverlapFigures | None
     without: OverlapFigures | None
+
+
+class LabelFigures(Record):
+    """How well a model's answers tell labels apart; the last column of `confusion` counts answers that are no label."""
+
+    rows: int
+    accuracy: Proportion
+    macro_f1: float
+    classes: list[ClassFigures]
+    confusion: list[list[int]]
+
+    @property
+    def others(self) -> int:
+        """The number of answers that are no label."""
+        return sum(counts[-1] for counts in self.confusion)

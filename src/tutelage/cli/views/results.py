@@ -1,7 +1,7 @@
 """Print the results of an evaluation: verdict, scores, named sets and general text."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from tutelage.cli.views import console
 from tutelage.objectives import load_objective
@@ -13,7 +13,7 @@ from tutelage.run.evaluation import (
     GeneralText,
     SetFigures,
 )
-from tutelage.run.figures import Proportion
+from tutelage.run.figures import LabelFigures, Proportion
 
 if TYPE_CHECKING:
     from tutelage.evaluation.metrics.metric import Metric
@@ -69,6 +69,8 @@ def show_scores(found: AnswerEvaluation) -> None:
         )
     console.table(["", "base", "tuned", "difference", "95 % interval"], rows, numeric={1, 2, 3, 4})
     show_fields(found.json_fields or {})
+    if found.labels is not None:
+        show_labels(found.labels)
     if found.baselines is not None:
         show_baselines(found.baselines, load_metric(found.primary_metric), found)
     console.print_message()
@@ -126,6 +128,17 @@ def show_fields(fields: Mapping[str, FieldFigures]) -> None:
     console.table(["right field", "rows", "base", "tuned", "95 % interval"], rows, numeric={1, 2, 3, 4})
     if left := len(fields) - len(rows):
         console.print_message(f"{left:,} rarer fields are in the report.")
+
+
+def show_labels(labels: Mapping[Literal["base", "tuned"], LabelFigures]) -> None:
+    """Print how well each model's answers tell the labels apart."""
+    base, tuned = labels["base"], labels["tuned"]
+    rows = [
+        ["macro F1", f"{base.macro_f1:.3f}", f"{tuned.macro_f1:.3f}"],
+        ["answers that are no label", f"{base.others:,}", f"{tuned.others:,}"],
+    ]
+    console.print_message()
+    console.table(["labels", "base", "tuned"], rows, numeric={1, 2})
 
 
 def show_sets(sets: Mapping[str, SetFigures]) -> None:

@@ -40,7 +40,11 @@ def class_metrics(
 
 def label_figures(wanted: np.ndarray, given: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
     """Return what can be told of (rows,) wanted and given classes by number alone, over all and by class."""
-    matrix = confusion_matrix(wanted, given, len(classes))
+    return matrix_figures(confusion_matrix(wanted, given, len(classes)), classes)
+
+
+def matrix_figures(matrix: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
+    """Return what a confusion matrix tells: (classes, classes), or a column more for what was given and is no class."""
     by_class = [
         class_proportions(
             name, int(matrix[number, number]), int(matrix[number].sum()), int(matrix[:, number].sum())
@@ -48,8 +52,8 @@ def label_figures(wanted: np.ndarray, given: np.ndarray, classes: Sequence[str])
         for number, name in enumerate(classes)
     ]
     return {
-        "rows": len(wanted),
-        "accuracy": proportion_of(int((given == wanted).sum()), len(wanted)),
+        "rows": int(matrix.sum()),
+        "accuracy": proportion_of(int(matrix.trace()), int(matrix.sum())),
         "macro_f1": float(np.mean([one["f1"] for one in by_class])),
         "classes": by_class,
         "confusion": matrix.tolist(),

@@ -12,6 +12,7 @@ from itertools import takewhile
 from typing import TypeVar
 
 from tutelage.evaluation.metrics.json_values import read_container
+from tutelage.evaluation.metrics.label_answers import MOST_LABELS
 from tutelage.evaluation.metrics.number_text import CURRENCY
 from tutelage.evaluation.metrics.numbers import NumberConvention, single_number
 from tutelage.evaluation.metrics.words import UNSPACED
@@ -32,7 +33,6 @@ SHORT_SHARE = 0.8  # for labels and for facts
 # Labels come from a closed set. The share of answers that stand there once estimates the chance that the next answer is
 # a new one (Good 1953, Biometrika 40:237-264).
 OPEN_SHARE = 0.3  # where it is larger, the set is not closed
-MOST_LABELS = 200
 LABEL_WORDS = 6
 LISTS_SHARE = 0.3  # of answers that are lists, for their parts to be the labels
 # Numbers are labels where so few of them are distinct, and stand there so often on average.
