@@ -136,7 +136,8 @@ def evaluate(
     result |= figures_of_kind(
         records["base"],
         records["tuned"],
-        task=inputs.trained.preparation.task,
+        # A preferred answer is not the only right one, so that it is no label.
+        task=inputs.trained.preparation.task if further is None else None,
         optional=optional,
         training=training,
     )
