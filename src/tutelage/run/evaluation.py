@@ -9,7 +9,14 @@ from tutelage.config.objectives import DEFAULT, OBJECTIVES, Gives
 from tutelage.config.recipe import Objective
 from tutelage.run.artifacts import Artifact, Checksums, read_artifact
 from tutelage.run.baselines import BaselinesFound
-from tutelage.run.figures import ClassFigures, LabelFigures, PairedFigures, Proportion, TrainingOverlap, VerdictWord
+from tutelage.run.figures import (
+    ClassFigures,
+    LabelFigures,
+    PairedFigures,
+    Proportion,
+    TrainingOverlap,
+    VerdictWord,
+)
 from tutelage.run.folder import read_json
 from tutelage.run.functions import FunctionSource
 from tutelage.run.validation import Record
