@@ -31,17 +31,25 @@ class Chart:
     description: str
 
 
-def loss_chart(events: Sequence[Mapping[str, Any]], axis: str = "loss, nats per token") -> Chart | None:
-    """Draw training loss by step, raw and smoothed, and the validation losses with the best one named, if any yet.
+def loss_chart(
+    events: Sequence[Mapping[str, Any]],
+    axis: str = "loss, nats per token",
+    *,
+    best_step: int | None,
+) -> Chart | None:
+    """Draw training loss by step, raw and smoothed, and the validation losses with that of the best step marked.
 
-    `axis` says what the losses are and what they are measured in.
+    `axis` says what the losses are and what they are measured in. `best_step` is None before a
+    checkpoint is saved.
     """
     steps = [event for event in events if event["event"] == "step"]
     validations = [event for event in events if event["event"] == "validation"]
     if not steps and not validations:
         return None
-    drawings = {name: _svg(_loss_layers(steps, validations, axis), width) for name, width in WIDTHS.items()}
-    return Chart(**drawings, description=_describe_losses(steps, validations))
+    best = next((event for event in validations if event["step"] == best_step), None)
+    layers = _loss_layers(steps, validations, axis, best)
+    drawings = {name: _svg(layers, width) for name, width in WIDTHS.items()}
+    return Chart(**drawings, description=_describe_losses(steps, validations, best))
 
 
 def smooth(losses: Sequence[float]) -> list[float]:
@@ -56,7 +64,10 @@ def smooth(losses: Sequence[float]) -> list[float]:
 
 
 def _loss_layers(
-    steps: Sequence[Mapping[str, Any]], validations: Sequence[Mapping[str, Any]], axis: str
+    steps: Sequence[Mapping[str, Any]],
+    validations: Sequence[Mapping[str, Any]],
+    axis: str,
+    best: Mapping[str, Any] | None,
 ) -> list[altair.Chart]:
     x = altair.X("step:Q", title="optimiser step", axis=altair.Axis(grid=False, tickCount=6))
     y = altair.Y("loss:Q", title=axis, scale=altair.Scale(zero=False))
@@ -74,7 +85,6 @@ def _loss_layers(
             .mark_line(color=TUNED, strokeWidth=1.5, strokeDash=[4, 3], point={"color": TUNED, "size": 42})
             .encode(x, y)
         )
-    best = best_validation(validations)
     if best:
         marked = [{"step": best["step"], "loss": best["loss"], "label": f"best {significant(best['loss'])}"}]
         layers.append(
@@ -100,31 +110,33 @@ def _loss_layers(
     return layers
 
 
-def best_validation(validations: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """Return the event with the lowest loss; None before the second validation, for step 0 is the untuned model's."""
-    tuned = [event for event in validations if event["step"] > 0]
-    return min(tuned, key=lambda event: event["loss"], default=None)
-
-
-def _describe_losses(steps: Sequence[Mapping[str, Any]], validations: Sequence[Mapping[str, Any]]) -> str:
+def _describe_losses(
+    steps: Sequence[Mapping[str, Any]],
+    validations: Sequence[Mapping[str, Any]],
+    best: Mapping[str, Any] | None,
+) -> str:
     said = []
     if steps:
         means = smooth([event["loss"] for event in steps])
         first, last = significant(means[0]), significant(means[-1])
         said.append(f"Smoothed training loss goes from {first} to {last} in {len(steps):,} steps.")
-    best = best_validation(validations)
-    if validations and best is None:
+    if len(validations) == 1:
+        only = validations[0]
         said.append(
-            f"Validation loss before the first step is {significant(validations[0]['loss'])}; there is no"
-            " later value yet."
+            f"Validation loss before the first step is {significant(only['loss'])}; there is no later value yet."
         )
-    if best:
+    elif validations:
         first, last = (significant(validations[place]["loss"]) for place in (0, -1))
-        said.append(
-            f"Validation loss goes from {first} to {last}; "
-            f"the best is {significant(best['loss'])} at step {best['step']:,}."
-        )
+        said.append(f"Validation loss goes from {first} to {last}; {_describe_best(validations, best)}.")
     return " ".join(said)
+
+
+def _describe_best(validations: Sequence[Mapping[str, Any]], best: Mapping[str, Any] | None) -> str:
+    if best is None:
+        return "no checkpoint of these steps has been saved yet"
+    is_lowest = best["loss"] <= min(event["loss"] for event in validations if event["step"] > 0)
+    which = "the best" if is_lowest else "the best with a saved checkpoint"
+    return f"{which} is {significant(best['loss'])} at step {best['step']:,}"
 
 
 def length_chart(

@@ -144,7 +144,7 @@ def _gather(
         "judges": judge_sections(results.judges.judges if results.judges else {}, results.judgements),
         "sets": set_rows(found.sets if found else {}, summary.judges.judges if summary.judges else {}),
         "general_text": found.general_text if found else None,
-        "training": _training(training, events, words),
+        "training": _training(training, events, words, checkpoints=results.checkpoints),
         "samples": _samples(events),
         "data": _data(results.ledger, train, words),
         "objective": words,
@@ -213,9 +213,15 @@ def _last_step(events: Sequence[Mapping[str, Any]]) -> int | None:
 
 
 def _training(
-    training: TrainingResult | None, events: Sequence[Mapping[str, Any]], words: ObjectiveWords
+    training: TrainingResult | None,
+    events: Sequence[Mapping[str, Any]],
+    words: ObjectiveWords,
+    *,
+    checkpoints: Sequence[int],
 ) -> dict[str, Any] | None:
-    chart = loss_chart(events, words.loss_axis)
+    validations = [event for event in events if event["event"] == "validation"]
+    best_step = training.best_step if training else _best_saved(validations, checkpoints)
+    chart = loss_chart(events, words.loss_axis, best_step=best_step)
     if training is None and chart is None:
         return None
     figures = training.to_record() if training else {}
@@ -226,8 +232,14 @@ def _training(
             for key, (label, write) in TRAINING_FIGURES.items()
             if figures.get(key) not in (None, [])
         },
-        "validations": [event for event in events if event["event"] == "validation"],
+        "validations": validations,
     }
+
+
+def _best_saved(validations: Sequence[Mapping[str, Any]], checkpoints: Sequence[int]) -> int | None:
+    """Return the saved step with the lowest validation loss of a training that is not finished; None without one."""
+    saved = [event for event in validations if event["step"] in checkpoints]
+    return min(saved, key=lambda event: event["loss"])["step"] if saved else None
 
 
 def _samples(events: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -18,7 +18,8 @@ Lines = Sequence[Mapping[str, Any]]
 class RunResults:
     """The artifacts of the run in `root`, None or no lines of a stage that has not run.
 
-    `base`, `tuned` and `scores` are the lines of an evaluation of answers; `judgements` are of the test rows alone.
+    `checkpoints` are the steps whose checkpoint is in the folder. `base`, `tuned` and `scores` are the lines of an
+    evaluation of answers; `judgements` are of the test rows alone.
     """
 
     root: Path
@@ -29,6 +30,7 @@ class RunResults:
     train: PreparedRows
     environment: Environment | None
     events: Lines
+    checkpoints: Sequence[int]
     summary: Summary
     base: Lines
     tuned: Lines

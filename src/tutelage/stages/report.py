@@ -11,7 +11,7 @@ from tutelage.errors import RunFolderError, TutelageError
 from tutelage.objectives import load_objective
 from tutelage.run.artifacts import Environment, Preparation, TrainingResult, read_artifact
 from tutelage.run.evaluation import read_evaluation
-from tutelage.run.folder import WRITTEN_BY, RunFolder, write_json, write_text
+from tutelage.run.folder import WRITTEN_BY, RunFolder, steps_in, write_json, write_text
 from tutelage.run.history import read_history
 from tutelage.run.judges import Judges
 from tutelage.run.lines import read_json_lines
@@ -108,6 +108,7 @@ def read_results(run: RunFolder) -> "RunResults":
         train=read_prepared(run, "train", load_objective(preparation.objective).rows.answers),
         environment=read_artifact(Environment, run.environment) if run.environment.exists() else None,
         events=read_events(run.events),
+        checkpoints=steps_in(run.checkpoints),
         summary=summary,
         base=read_json_lines(run.responses("base")) if has_answers else [],
         tuned=read_json_lines(run.responses("tuned")) if has_answers else [],
