@@ -64,6 +64,36 @@ def test_whole_logits_give_values_and_slopes_of_log_softmax():
     assert torch.allclose(found_slope, slope, rtol=0, atol=1e-13)
 
 
+@pytest.mark.parametrize("chunk", [1, 4, 256])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_the_argmax_is_that_of_whole_logits(monkeypatch, chunk, dtype):
+    monkeypatch.setattr(log_probs, "HEAD_ROWS", chunk)
+    head, hidden, ids = head_and_rows(dtype=dtype)
+    logits = head(hidden)
+    ids[::2] = logits.argmax(dim=-1)[::2]
+    expected = logits.argmax(dim=-1) == ids
+    assert expected.sum() in range(6, 11)
+    found = torch.zeros(2, len(ids), dtype=torch.bool)
+    frozen_head_log_probs(hidden, head, ids, found[0])
+    log_probs_of(logits, ids, found[1])
+    assert torch.equal(found, expected.repeat(2, 1))
+
+
+def test_of_equal_logits_the_first_is_the_argmax():
+    head, hidden, _ = head_and_rows(dtype=torch.bfloat16, rows=2)
+    with torch.no_grad():
+        hidden[1] = hidden[0]
+        head.weight[[20, 30]] = hidden[0] * 9
+        head.bias[[20, 30]] = 1.0
+    logits = head(hidden)
+    assert (logits == logits.amax(dim=-1, keepdim=True)).sum(dim=-1).tolist() == [2, 2]
+    ids = torch.tensor([20, 30])
+    found = torch.zeros(2, 2, dtype=torch.bool)
+    frozen_head_log_probs(hidden, head, ids, found[0])
+    log_probs_of(logits, ids, found[1])
+    assert found.tolist() == [[True, False], [True, False]]
+
+
 def test_a_frozen_head_keeps_nothing_of_the_size_of_the_vocabulary():
     head, hidden, ids = head_and_rows(rows=300)
     kept: list[int] = []

@@ -66,7 +66,7 @@ def test_targets_read_one_column_late_are_caught(monkeypatch):
     model = padded("llama")
     log_probs_of = forward.log_probs_of
     monkeypatch.setattr(
-        forward, "log_probs_of", lambda logits, ids: log_probs_of(logits.roll(1, dims=0), ids)
+        forward, "log_probs_of", lambda logits, *given: log_probs_of(logits.roll(1, dims=0), *given)
     )
     with torch.no_grad():
         assert (padded_log_probs(model, merge(EXAMPLES)) - alone(model.module)).abs().max() > 1e-2

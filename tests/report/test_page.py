@@ -15,9 +15,9 @@ from support.rows import write_split
 from tutelage.config.recipe import Recipe, TrainingSettings
 from tutelage.errors import RunFolderError
 from tutelage.report import page
-from tutelage.report.charts import smooth
 from tutelage.report.example import first_tree, pieces, shown_examples
 from tutelage.report.passages import is_unseen, label_name, passage, visible
+from tutelage.report.training_charts import smooth
 from tutelage.run.folder import RunFolder, read_json, write_json, write_json_lines, write_text
 from tutelage.run.lines import read_json_lines
 from tutelage.stages.prepared import read_prepared
@@ -150,7 +150,7 @@ def test_a_bar_to_the_right_is_better_even_where_lower_is_better(html):
 
 
 def test_every_figure_says_how_to_read_it(html):
-    assert html.count("How to read this.") == 15
+    assert html.count("How to read this.") == 16
 
 
 def test_headings_do_not_skip_a_level(html):
@@ -163,8 +163,9 @@ def test_headings_do_not_skip_a_level(html):
 def test_drawings_are_named_or_hidden_and_tables_have_headers(html):
     parsed = Page(html)
     named = [value for tag, name, value in parsed.attributes if name == "aria-label" and tag == "div"]
-    assert len(named) == 6
+    assert len(named) == 8
     assert "Validation loss goes from 2.41 to 0.933; the best is 0.922 at step 196." in named[2]
+    assert "and is 68.8 % at the best step, 196." in named[4]
     # And the verdict's own in two widths, one bar a metric and one of wins and losses, whose numbers stand beside them.
     assert parsed.elements["svg"] == len(named) + 2 + 6 + 1
     assert html.count('aria-hidden="true" focusable="false"') == 7

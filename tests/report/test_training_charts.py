@@ -6,7 +6,7 @@ import pytest
 from support.fake_run import make_run
 from support.reports import write_report
 
-from tutelage.report.charts import loss_chart
+from tutelage.report.training_charts import loss_chart
 from tutelage.run.artifacts import TrainingResult, read_artifact, write_artifact
 from tutelage.run.folder import checkpoint_of, write_json_lines
 from tutelage.run.lines import read_json_lines

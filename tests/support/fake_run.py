@@ -199,7 +199,9 @@ def tune(run: RunFolder, validation: list[dict[str, Any]]) -> None:
             events.append(_step(step, max(loss, 0.1), steps))
         if step % 28 == 0 or step == steps:
             loss = before if step == 0 else best + (1.2 * math.exp(-step / 30)) + max(0, step - 196) * 0.0004
-            events.append({"event": "validation", "step": step, "loss": loss})
+            events.append(
+                {"event": "validation", "step": step, "loss": loss, "mean_token_accuracy": _accuracy(loss)}
+            )
             events.extend(_samples(step, validation[:3]))
     write_json_lines(run.events, events)
     write_artifact(
@@ -234,6 +236,7 @@ def _step(step: int, loss: float, steps: int) -> dict[str, Any]:
         "step": step,
         "epoch": 2 * step / steps,
         "loss": loss,
+        "mean_token_accuracy": _accuracy(loss),
         "learning_rate": 5e-4 * (1 + math.cos(math.pi * step / steps)) / 2,
         "grad_norm": 1.1,
         "examples": 8,
@@ -241,6 +244,10 @@ def _step(step: int, loss: float, steps: int) -> dict[str, Any]:
         "supervised_tokens": 112,
         "seconds": 1.5,
     }
+
+
+def _accuracy(loss: float) -> float:
+    return round(112 * math.exp(-0.4 * loss)) / 112
 
 
 def _samples(step: int, examples: list[dict[str, Any]]) -> Iterable[dict[str, Any]]:

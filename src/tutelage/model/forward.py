@@ -51,28 +51,38 @@ class CausalModel:
         return torch.autocast(self.device.type, dtype=self.compute_dtype)
 
 
-def target_log_probs(model: CausalModel, tree: PrefixTree) -> torch.Tensor:
+def target_log_probs(
+    model: CausalModel, tree: PrefixTree, *, is_correct: torch.Tensor | None = None
+) -> torch.Tensor:
     """Return the log-probability (nats) of every target in a tree: (targets,), at least float32.
 
-    Only nodes that predict a target reach the head, once per distinct target.
+    Only nodes that predict a target reach the head, once per distinct target. If given, `is_correct`, (targets,) bool,
+    is set to whether each target is the model's most probable token.
     """
     if model.is_padded:
-        return padded_log_probs(model, tree)
+        return padded_log_probs(model, tree, is_correct=is_correct)
     pairs = torch.from_numpy(tree.target_parents), torch.from_numpy(tree.target_ids)
     distinct, of_target = torch.stack(pairs).to(model.device).unique(dim=1, return_inverse=True)
     parents, ids = distinct  # each (pairs,)
+    of_pairs = None if is_correct is None else is_correct.new_empty(len(ids))  # (pairs,)
     if model.frozen_head is None:
         logits = run_tree(model, tree, logits_to_keep=parents, use_cache=False).logits[
             0
         ]  # (pairs, vocabulary)
-        return _of_logits(model, logits, ids)[of_target]
-    body = undressed(model.module).base_model
-    with model.autocast():
-        hidden = body(**_inputs(model, tree), use_cache=False).last_hidden_state[0]  # (nodes, hidden)
-    return frozen_head_log_probs(hidden[parents], model.frozen_head, ids)[of_target]
+        log_probs = _of_logits(model, logits, ids, of_pairs)
+    else:
+        body = undressed(model.module).base_model
+        with model.autocast():
+            hidden = body(**_inputs(model, tree), use_cache=False).last_hidden_state[0]  # (nodes, hidden)
+        log_probs = frozen_head_log_probs(hidden[parents], model.frozen_head, ids, of_pairs)
+    if is_correct is not None and of_pairs is not None:
+        is_correct[:] = of_pairs[of_target]
+    return log_probs[of_target]
 
 
-def padded_log_probs(model: CausalModel, tree: PrefixTree, *, padding: int = 0) -> torch.Tensor:
+def padded_log_probs(
+    model: CausalModel, tree: PrefixTree, *, padding: int = 0, is_correct: torch.Tensor | None = None
+) -> torch.Tensor:
     """Return the same from a batch padded on the right, where the padding is never attended to: (targets,).
 
     `padding` is the number of columns to add beyond the longest row.
@@ -86,13 +96,16 @@ def padded_log_probs(model: CausalModel, tree: PrefixTree, *, padding: int = 0) 
     wanted = logits[
         torch.from_numpy(tree.target_examples), torch.from_numpy(columns)
     ]  # (targets, vocabulary)
-    return _of_logits(model, wanted, torch.from_numpy(tree.target_ids).to(model.device))
+    return _of_logits(model, wanted, torch.from_numpy(tree.target_ids).to(model.device), is_correct)
 
 
-def _of_logits(model: CausalModel, logits: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+def _of_logits(
+    model: CausalModel, logits: torch.Tensor, ids: torch.Tensor, is_correct: torch.Tensor | None
+) -> torch.Tensor:
     """Return the log-probability of one token, class or label set per row: (rows,)."""
     if model.label_sets is None:
-        return log_probs_of(logits, ids)
+        return log_probs_of(logits, ids, is_correct)
+    assert is_correct is None, "a label set is no single argmax"
     return label_set_log_probs(logits, model.label_sets[ids])
 
 

@@ -11,9 +11,14 @@ HEAD_ROWS = 128
 ROWS_MULTIPLE = 32
 
 
-def log_probs_of(logits: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
-    """Return log softmax(logits) at one id a row: (rows, vocabulary) and (rows,) to (rows,), at least float32."""
-    return _LogProbs.apply(logits, ids)
+def log_probs_of(
+    logits: torch.Tensor, ids: torch.Tensor, is_correct: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Return log softmax(logits) at one id a row: (rows, vocabulary) and (rows,) to (rows,), at least float32.
+
+    If given, `is_correct`, (rows,) bool, is set to whether each id is the argmax: of equal logits, the first.
+    """
+    return _LogProbs.apply(logits, ids, is_correct)
 
 
 def label_set_log_probs(logits: torch.Tensor, is_member: torch.Tensor) -> torch.Tensor:
@@ -25,9 +30,11 @@ def label_set_log_probs(logits: torch.Tensor, is_member: torch.Tensor) -> torch.
     return torch.nn.functional.logsigmoid(torch.where(is_member, logits, -logits)).sum(dim=-1)
 
 
-def frozen_head_log_probs(hidden: torch.Tensor, head: torch.nn.Linear, ids: torch.Tensor) -> torch.Tensor:
+def frozen_head_log_probs(
+    hidden: torch.Tensor, head: torch.nn.Linear, ids: torch.Tensor, is_correct: torch.Tensor | None = None
+) -> torch.Tensor:
     """Return the same from hidden states (rows, hidden) and a head that is not trained."""
-    return _FrozenHead.apply(hidden, head.weight, head.bias, ids)
+    return _FrozenHead.apply(hidden, head.weight, head.bias, ids, is_correct)
 
 
 def find_frozen_head(module: Any) -> torch.nn.Linear | None:
@@ -50,9 +57,13 @@ class _LogProbs(torch.autograd.Function):
     """One pass over the vocabulary each way, where torch's own composition takes several."""
 
     @staticmethod
-    def forward(context: Any, logits: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+    def forward(
+        context: Any, logits: torch.Tensor, ids: torch.Tensor, is_correct: torch.Tensor | None
+    ) -> torch.Tensor:
         wide = torch.promote_types(logits.dtype, torch.float32)
         log_probs = logits.log_softmax(dim=-1, dtype=wide)
+        if is_correct is not None:
+            is_correct[:] = _is_argmax(log_probs, ids)
         context.save_for_backward(log_probs, ids)
         context.logits_dtype = logits.dtype
         return log_probs.gather(1, ids[:, None])[:, 0]
@@ -62,7 +73,7 @@ class _LogProbs(torch.autograd.Function):
         log_probs, ids = context.saved_tensors
         # Of log softmax: (one-hot - p) * g. The saved tensor is ours alone, so it may be written over.
         slope = _gradient(log_probs.exp_(), ids).mul_(gradient[:, None])
-        return slope.to(context.logits_dtype), None
+        return slope.to(context.logits_dtype), None, None
 
 
 class _FrozenHead(torch.autograd.Function):
@@ -73,12 +84,13 @@ class _FrozenHead(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(
+    def forward(  # noqa: PLR0917 - `apply` takes no keywords
         context: Any,
         hidden: torch.Tensor,  # (rows, hidden)
         weight: torch.Tensor,  # (vocabulary, hidden)
         bias: torch.Tensor | None,
         ids: torch.Tensor,  # (rows,)
+        is_correct: torch.Tensor | None,  # (rows,)
     ) -> torch.Tensor:
         wide = torch.promote_types(hidden.dtype, torch.float32)
         log_probs = hidden.new_empty(len(ids), dtype=wide)
@@ -89,6 +101,8 @@ class _FrozenHead(torch.autograd.Function):
             logits = linear(_filled(chunk), weight, bias)
             all_log_probs = logits[: len(chunk)].log_softmax(dim=-1, dtype=wide)
             log_probs[rows] = all_log_probs.gather(1, ids[rows, None])[:, 0]
+            if is_correct is not None:
+                is_correct[rows] = _is_argmax(all_log_probs, ids[rows])
             if slopes is not None:
                 logits[: len(chunk)] = _gradient(all_log_probs.exp_(), ids[rows])
                 slopes[rows] = (logits @ weight)[: len(chunk)]
@@ -98,7 +112,15 @@ class _FrozenHead(torch.autograd.Function):
     @staticmethod
     def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
         (slopes,) = context.saved_tensors
-        return slopes * gradient[:, None].to(slopes.dtype), None, None, None
+        return slopes * gradient[:, None].to(slopes.dtype), None, None, None, None
+
+
+def _is_argmax(log_probs: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+    """Tell which ids are the argmax of their row: (rows, vocabulary) and (rows,) to (rows,).
+
+    It reads log-probabilities, not logits: on a CPU an argmax over bfloat16 takes four times as long.
+    """
+    return log_probs.argmax(dim=-1) == ids
 
 
 def _filled(rows: torch.Tensor) -> torch.Tensor:

@@ -1,6 +1,6 @@
 """Draws the charts of the report as SVG; they hold numbers and our own words, never text of the data."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,6 @@ import numpy as np
 from markupsafe import Markup
 
 from tutelage.evaluation.metrics.metric import Metric
-from tutelage.report.numbers import significant
 from tutelage.report.svg import draw_svg
 from tutelage.run.evaluation import Calibration
 
@@ -18,7 +17,6 @@ WIDTHS = {"wide": 760, "narrow": 300}
 
 # Colours are the page's own CSS variables, so that the charts follow its light and its dark dress.
 INK, FAINT, TUNED = "var(--ink-soft)", "var(--rule)", "var(--tuned)"
-RAW = "var(--raw)"
 BINS = 10
 
 
@@ -29,114 +27,6 @@ class Chart:
     wide: Markup
     narrow: Markup
     description: str
-
-
-def loss_chart(
-    events: Sequence[Mapping[str, Any]],
-    axis: str = "loss, nats per token",
-    *,
-    best_step: int | None,
-) -> Chart | None:
-    """Draw training loss by step, raw and smoothed, and the validation losses with that of the best step marked.
-
-    `axis` says what the losses are and what they are measured in. `best_step` is None before a
-    checkpoint is saved.
-    """
-    steps = [event for event in events if event["event"] == "step"]
-    validations = [event for event in events if event["event"] == "validation"]
-    if not steps and not validations:
-        return None
-    best = next((event for event in validations if event["step"] == best_step), None)
-    layers = _loss_layers(steps, validations, axis, best)
-    drawings = {name: _svg(layers, width) for name, width in WIDTHS.items()}
-    return Chart(**drawings, description=_describe_losses(steps, validations, best))
-
-
-def smooth(losses: Sequence[float]) -> list[float]:
-    """Average each loss with those before it, weights falling by half every 1/40 of the run."""
-    half_life = max(1.0, len(losses) / 40)
-    keep = 0.5 ** (1 / half_life)
-    smoothed, total, weight = [], 0.0, 0.0
-    for loss in losses:
-        total, weight = keep * total + loss, keep * weight + 1
-        smoothed.append(total / weight)
-    return smoothed
-
-
-def _loss_layers(
-    steps: Sequence[Mapping[str, Any]],
-    validations: Sequence[Mapping[str, Any]],
-    axis: str,
-    best: Mapping[str, Any] | None,
-) -> list[altair.Chart]:
-    x = altair.X("step:Q", title="optimiser step", axis=altair.Axis(grid=False, tickCount=6))
-    y = altair.Y("loss:Q", title=axis, scale=altair.Scale(zero=False))
-    layers = []
-    if steps:
-        raw = [{"step": event["step"], "loss": event["loss"]} for event in steps]
-        means = smooth([event["loss"] for event in steps])
-        smoothed = [{"step": event["step"], "loss": mean} for event, mean in zip(steps, means, strict=True)]
-        layers.append(_chart(raw).mark_line(color=RAW, strokeWidth=1).encode(x, y))
-        layers.append(_chart(smoothed).mark_line(color=INK, strokeWidth=2).encode(x, y))
-    if validations:
-        points = [{"step": event["step"], "loss": event["loss"]} for event in validations]
-        layers.append(
-            _chart(points)
-            .mark_line(color=TUNED, strokeWidth=1.5, strokeDash=[4, 3], point={"color": TUNED, "size": 42})
-            .encode(x, y)
-        )
-    if best:
-        marked = [{"step": best["step"], "loss": best["loss"], "label": f"best {significant(best['loss'])}"}]
-        layers.append(
-            _chart(marked).mark_point(color=TUNED, size=190, strokeWidth=2, shape="circle").encode(x, y)
-        )
-        # The label stands within the chart, and on a rim of paper, for the lines run behind it.
-        is_early = best["step"] < 0.5 * max(event["step"] for event in (*steps, *validations))
-        for rim in (5, 0):
-            layers.append(
-                _chart(marked)
-                .mark_text(
-                    color=TUNED,
-                    stroke="var(--paper)",
-                    strokeWidth=rim,
-                    dy=-18,
-                    dx=-4 if is_early else 4,
-                    fontSize=13,
-                    fontWeight=600,
-                    align="left" if is_early else "right",
-                )
-                .encode(x, y, text="label:N")
-            )
-    return layers
-
-
-def _describe_losses(
-    steps: Sequence[Mapping[str, Any]],
-    validations: Sequence[Mapping[str, Any]],
-    best: Mapping[str, Any] | None,
-) -> str:
-    said = []
-    if steps:
-        means = smooth([event["loss"] for event in steps])
-        first, last = significant(means[0]), significant(means[-1])
-        said.append(f"Smoothed training loss goes from {first} to {last} in {len(steps):,} steps.")
-    if len(validations) == 1:
-        only = validations[0]
-        said.append(
-            f"Validation loss before the first step is {significant(only['loss'])}; there is no later value yet."
-        )
-    elif validations:
-        first, last = (significant(validations[place]["loss"]) for place in (0, -1))
-        said.append(f"Validation loss goes from {first} to {last}; {_describe_best(validations, best)}.")
-    return " ".join(said)
-
-
-def _describe_best(validations: Sequence[Mapping[str, Any]], best: Mapping[str, Any] | None) -> str:
-    if best is None:
-        return "no checkpoint of these steps has been saved yet"
-    is_lowest = best["loss"] <= min(event["loss"] for event in validations if event["step"] > 0)
-    which = "the best" if is_lowest else "the best with a saved checkpoint"
-    return f"{which} is {significant(best['loss'])} at step {best['step']:,}"
 
 
 def length_chart(
@@ -169,7 +59,7 @@ def describe_lengths(lengths: Sequence[int], counted: str = "examples") -> str:
 
 def _length_bars(bars: list[dict[str, Any]], axis: str, counted: str) -> altair.Chart:
     return (
-        _chart(bars)
+        chart_of(bars)
         .mark_rect(color=TUNED, stroke="var(--paper)", strokeWidth=1)
         .encode(
             altair.X(
@@ -199,7 +89,7 @@ def calibration_chart(points: Sequence[tuple[float, float]]) -> Chart:
 def _agreement_line() -> altair.Chart:
     ends = [{"label": 0.0, "score": 0.0}, {"label": 100.0, "score": 100.0}]
     return (
-        _chart(ends)
+        chart_of(ends)
         .mark_line(color=INK, strokeWidth=1, strokeDash=[4, 3])
         .encode(_label_axis(), _score_axis())
     )
@@ -207,7 +97,7 @@ def _agreement_line() -> altair.Chart:
 
 def _labelled_answers(points: Sequence[tuple[float, float]]) -> altair.Chart:
     dots = [{"label": float(label), "score": float(score)} for label, score in points]
-    marks = _chart(dots).mark_circle(color=TUNED, size=42, opacity=0.5)
+    marks = chart_of(dots).mark_circle(color=TUNED, size=42, opacity=0.5)
     return marks.encode(_label_axis(), _score_axis())
 
 
@@ -236,11 +126,11 @@ def reliability_chart(calibration: Calibration) -> Chart:
     y = altair.Y("right:Q", title="accuracy", scale=altair.Scale(domain=[0, 1]))
     ends = [{"probability": 0.0, "right": 0.0}, {"probability": 1.0, "right": 1.0}]
     layers = [
-        _chart(ends).mark_line(color=INK, strokeWidth=1, strokeDash=[4, 3]).encode(x, y),
-        _chart(bins)
+        chart_of(ends).mark_line(color=INK, strokeWidth=1, strokeDash=[4, 3]).encode(x, y),
+        chart_of(bins)
         .mark_rule(color=TUNED, strokeWidth=1.5)
         .encode(x, altair.Y("low:Q", title="accuracy"), altair.Y2("high:Q")),
-        _chart(bins).mark_circle(color=TUNED, size=60).encode(x, y),
+        chart_of(bins).mark_circle(color=TUNED, size=60).encode(x, y),
     ]
     drawings = {name: _svg(layers, width) for name, width in WIDTHS.items()}
     return Chart(
@@ -276,7 +166,7 @@ def distribution_chart(base: np.ndarray, tuned: np.ndarray, metric: Metric) -> C
 
 def _distribution_bars(bars: list[dict[str, Any]], metric: Metric) -> altair.Chart:
     return (
-        _chart(bars)
+        chart_of(bars)
         .mark_rect()
         .encode(
             altair.X("from:Q", title=f"{metric.label} per row", axis=altair.Axis(grid=False, tickCount=6)),
@@ -299,7 +189,14 @@ def _describe_distribution(base: np.ndarray, tuned: np.ndarray, metric: Metric) 
     return f"The median is {shown(base)} before and {shown(tuned)} after."
 
 
-def _chart(values: list[dict[str, Any]]) -> altair.Chart:
+def draw(layers: list[altair.Chart], description: str, *, height: int = 260) -> Chart:
+    """Draw layers in both widths."""
+    drawings = {name: _svg(layers, width, height) for name, width in WIDTHS.items()}
+    return Chart(**drawings, description=description)
+
+
+def chart_of(values: list[dict[str, Any]]) -> altair.Chart:
+    """Return a chart of some values, without a mark."""
     return altair.Chart(altair.Data(values=values))  # pyright: ignore[reportArgumentType]
 
 

@@ -16,7 +16,7 @@ from tutelage.evaluation.paired.verdict import format_p
 from tutelage.evaluation.stats.clusters import shared_frame
 from tutelage.model.forward import MAX_NODES
 from tutelage.report.baselines import baseline_table
-from tutelage.report.charts import describe_lengths, length_chart, loss_chart
+from tutelage.report.charts import describe_lengths, length_chart
 from tutelage.report.example import first_tree, shown_examples
 from tutelage.report.fields import check_rows, field_rows
 from tutelage.report.headline import headline, key_figures
@@ -38,7 +38,9 @@ from tutelage.report.run_facts import run_facts
 from tutelage.report.scores import evaluate_answers
 from tutelage.report.sets import set_rows
 from tutelage.report.settings import settings_tables
+from tutelage.report.training_charts import accuracy_chart, loss_chart
 from tutelage.run.artifacts import KINDS, Environment, TrainingResult
+from tutelage.run.events import MEAN_TOKEN_ACCURACY
 from tutelage.run.folder import reading_faults
 from tutelage.run.lines import parse_json_line
 from tutelage.training.load import as_examples
@@ -227,12 +229,14 @@ def _training(
     figures = training.to_record() if training else {}
     return {
         "chart": chart,
+        "accuracy": accuracy_chart(events, best_step=best_step),
         "figures": {
             label: write(figures[key])
             for key, (label, write) in TRAINING_FIGURES.items()
             if figures.get(key) not in (None, [])
         },
         "validations": validations,
+        "has_accuracies": any(MEAN_TOKEN_ACCURACY in event for event in validations),
     }
 
 

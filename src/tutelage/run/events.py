@@ -191,6 +191,10 @@ class ChecksumsSkipped(Event):
     step: int
 
 
+# The field of a step and a validation with the share of supervised tokens that are predicted correctly, if it is known.
+MEAN_TOKEN_ACCURACY = "mean_token_accuracy"
+
+
 class StepTaken(Event):
     """One optimizer step; objectives add their own fields."""
 

@@ -9,8 +9,16 @@ import torch
 from tutelage.model.forward import CausalModel
 from tutelage.tree.prefix_tree import PrefixTree
 
-# The interface to the model: the log-probability of every target of a tree, (targets,). There are no logits here.
-LogProbs = Callable[[CausalModel, PrefixTree], torch.Tensor]
+
+class LogProbs(Protocol):
+    """The interface to the model: the log-probability of every target of a tree, (targets,). There are no logits here.
+
+    If given, `is_correct`, (targets,) bool, is set to whether each target is the most probable token.
+    """
+
+    def __call__(
+        self, model: CausalModel, tree: PrefixTree, /, *, is_correct: torch.Tensor | None = None
+    ) -> torch.Tensor: ...
 
 
 @dataclass(frozen=True)
