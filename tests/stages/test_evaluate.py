@@ -11,7 +11,8 @@ import tutelage
 from tutelage.config.recipe_evaluation import EvaluationSettings
 from tutelage.config.recipe_file import load
 from tutelage.errors import DataError, RunFolderError
-from tutelage.evaluation.evaluate import own_verdict, require_context_space, rows_to_evaluate
+from tutelage.evaluation.evaluate import own_verdict
+from tutelage.evaluation.evaluated_rows import require_context_space, rows_to_evaluate
 from tutelage.model.loading import context_length
 from tutelage.run import events
 from tutelage.run.evaluation import read_evaluation

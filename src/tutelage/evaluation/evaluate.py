@@ -8,11 +8,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from tutelage.config.recipe import Recipe
 from tutelage.config.recipe_evaluation import EvaluationSettings
-from tutelage.data.dataset.preparation import check_token_ids
 from tutelage.data.dataset.prepared_rows import PreparedRows
-from tutelage.errors import DataError
 from tutelage.evaluation.answers.answers_so_far import answer_rows, weights_of_folder
 from tutelage.evaluation.answers.responses import Progress, Waiting, collect_answers, collect_responses
 from tutelage.evaluation.baselines.comparison import (
@@ -41,12 +38,11 @@ from tutelage.evaluation.task.choice import deciding_metrics
 from tutelage.evaluation.task.figures import figures_of_kind
 from tutelage.model.end_tokens import end_tokens
 from tutelage.model.forward import CausalModel
-from tutelage.model.loading import context_length, load_tokenizer, vocabulary_size
-from tutelage.model.sources import ModelSource
+from tutelage.model.loading import context_length, load_tokenizer
 from tutelage.model.trained import TrainedModel
 from tutelage.run.evaluation import AnswerEvaluation, Evaluation
 from tutelage.run.folder import BASELINE_ANSWERS, PASSAGES, SCORES, VARIANTS, responses_name, set_name
-from tutelage.tree.examples import Example, PreparedRow
+from tutelage.tree.examples import PreparedRow
 
 PROMPTS_FOR_ONE = 4  # a prompt with examples of its own takes about the memory of so many plain ones
 
@@ -331,25 +327,3 @@ def _ask(
         return progress(f"{doing}{part}", total)
 
     return collect_responses(model, rows, settings, tokenizer, end_tokens=end_tokens, progress=of_part)
-
-
-def rows_to_evaluate(rows: PreparedRows, recipe: Recipe, source: ModelSource) -> PreparedRows:
-    """Return those test rows that are evaluated; DataError where the model cannot take one with its answer."""
-    rows = rows[: recipe.evaluation.limit]
-    check_token_ids(rows, vocabulary=vocabulary_size(source.folder))
-    longest = rows.example(int(rows.prompt_tokens.argmax()))
-    if not longest.predicts_label:  # which takes no room
-        require_context_space(longest, recipe.evaluation, source)
-    return rows
-
-
-def require_context_space(longest: Example, settings: EvaluationSettings, source: ModelSource) -> None:
-    """Stop where the longest prompt leaves less of the model's context than an answer may take."""
-    context = context_length(source.folder)
-    if longest.prompt_tokens + settings.max_new_tokens > context:
-        raise DataError(
-            "evaluate.prompt_too_long",
-            f"Row {longest.row} has a prompt of {longest.prompt_tokens:,} tokens, and with"
-            f" evaluation.max_new_tokens={settings.max_new_tokens} its answer could exceed the model's"
-            f" context of {context:,}. Lower evaluation.max_new_tokens.",
-        )

@@ -142,7 +142,7 @@ def answer_and_score(session: Session) -> Evaluation:
 
 def _test_rows(session: Session) -> "PreparedRows":
     """Return the rows that a run is evaluated on; what speaks against it is said before the first long answer."""
-    from tutelage.evaluation.evaluate import rows_to_evaluate
+    from tutelage.evaluation.evaluated_rows import rows_to_evaluate
 
     run = session.run
     rows = session.rows("test")
@@ -212,7 +212,7 @@ def evaluation_ahead(session: Session, splits: Mapping[str, Any]) -> Ahead | Non
     Found out before an hour of training: that a test prompt leaves no room for its answer, and that a named set holds
     what is trained on.
     """
-    from tutelage.evaluation.evaluate import rows_to_evaluate
+    from tutelage.evaluation.evaluated_rows import rows_to_evaluate
 
     if not _has_test_rows(splits, session):
         return None
@@ -249,7 +249,7 @@ def read_eval_sets(session: Session, training: Callable[[], Sequence[Any]]) -> "
     if not recipe.evaluation.sets:
         return []
     from tutelage.evaluation.eval_sets.sets import load_eval_sets
-    from tutelage.evaluation.evaluate import require_context_space
+    from tutelage.evaluation.evaluated_rows import require_context_space
     from tutelage.system.fetching import user_cache
 
     source = session.source
