@@ -1,10 +1,9 @@
 """The baselines and the fine-tuned model on one axis, for the page."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tutelage.evaluation.metrics.metric import Metric
 from tutelage.evaluation.paired.verdict import format_value
-from tutelage.evaluation.stats.statistics import PairedDifference
 from tutelage.run.baselines import BaselineFigures, BaselinesFound
 
 AXIS = (8.0, 192.0)  # of a drawing from 0 to 200
@@ -43,38 +42,18 @@ class BaselineTable:
     notes: list[str]
 
 
-def baseline_table(
-    found: BaselinesFound | None, measured: PairedDifference, metric: Metric
-) -> BaselineTable | None:
-    """Return the lines of the table, the fine-tuned model last; None where there are no baselines.
-
-    `measured` compares the base model in the prompt of the run with the fine-tuned model.
-    """
-    if found is None or measured.tuned is None:
+def baseline_table(found: BaselinesFound | None, metric: Metric) -> BaselineTable | None:
+    """Return the lines of the table, the fine-tuned model last; None where there are no baselines."""
+    if found is None or found.tuned is None:
         return None
-    ends = [
-        end for one in found.figures.values() for end in (one.low, one.high, one.value) if end is not None
-    ]
-    lowest, highest = min(0.0, *ends, measured.tuned), max(*ends, measured.tuned)
+    shown = [*found.figures.values(), found.tuned]
+    ends = [end for one in shown for end in (one.low, one.high, one.value) if end is not None]
+    lowest, highest = min(0.0, *ends), max(ends)
     rows = [
         _row(one, metric, lowest, highest, is_strongest=name == found.strongest)
         for name, one in found.figures.items()
     ]
-    tuned = BaselineRow(
-        "fine-tuned model",
-        measured.n,
-        "",
-        format_value(measured.tuned, metric),
-        _interval(measured.tuned_low, measured.tuned_high, metric),
-        DrawnMean(
-            _place(measured.tuned, lowest, highest),
-            *(
-                None if end is None else _place(end, lowest, highest)
-                for end in (measured.tuned_low, measured.tuned_high)
-            ),
-        ),
-        is_tuned=True,
-    )
+    tuned = replace(_row(found.tuned, metric, lowest, highest, is_strongest=False), is_tuned=True)
     return BaselineTable([*rows, tuned], metric.label, found.validation_rows, found.notes)
 
 

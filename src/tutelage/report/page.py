@@ -132,9 +132,7 @@ def _gather(
         "kind_of_answers": KINDS[preparation.task.kind] if preparation.task else None,
         "section": section,
         "evaluation": evaluation,
-        "baselines": baseline_table(
-            answers.baselines, evaluation.measured[evaluation.primary.name], evaluation.primary
-        )
+        "baselines": baseline_table(answers.baselines, evaluation.primary)
         if answers and evaluation
         else None,
         "against": answers.baselines.against if answers and answers.baselines else "",

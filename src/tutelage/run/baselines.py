@@ -32,6 +32,7 @@ class BaselinesFound(Record):
     against: str  # the strongest one in words
     validation_rows: int  # that the strongest one was chosen on; 0 where there were too few
     figures: dict[str, BaselineFigures]
+    tuned: BaselineFigures | None = None  # the fine-tuned model beside them
     left_out: dict[str, Note] = Field(default_factory=dict)
     difference: PairedFigures | None = (
         None  # from the strongest one, if it is not the base model in the same prompt

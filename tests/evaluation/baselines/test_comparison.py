@@ -89,6 +89,10 @@ def test_intervals_are_those_of_the_rows_that_were_answered():
     z = 1.959964
     half = z / (1 + z**2 / 60) * (0.25 / 60 + z**2 / (4 * 60**2)) ** 0.5
     assert (one.low, one.high) == pytest.approx((100 * (0.5 - half), 100 * (0.5 + half)), abs=1e-3)
+    swapped, _ = evaluated(base=range(3), strongest=range(60), tuned=range(30))
+    tuned = swapped.baselines.tuned
+    assert (tuned.rows, tuned.value) == (ROWS, 50.0)
+    assert (tuned.low, tuned.high) == (one.low, one.high)
 
 
 def test_equal_systems_are_rarely_found_better_than_the_best_prompt():

@@ -72,7 +72,7 @@ def show_scores(found: AnswerEvaluation) -> None:
     if found.labels is not None:
         show_labels(found.labels)
     if found.baselines is not None:
-        show_baselines(found.baselines, load_metric(found.primary_metric), found)
+        show_baselines(found.baselines, load_metric(found.primary_metric))
     console.print_message()
     console.heading((found.answers or found).sentence)
     console.print_message(
@@ -82,7 +82,7 @@ def show_scores(found: AnswerEvaluation) -> None:
         console.print_message(overlap_sentence(found.training_overlap, load_metric(found.primary_metric)))
 
 
-def show_baselines(found: BaselinesFound, metric: "Metric", evaluation: AnswerEvaluation) -> None:
+def show_baselines(found: BaselinesFound, metric: "Metric") -> None:
     """Print what each baseline scored, the strongest one marked, and the fine-tuned model below them."""
     from tutelage.evaluation.paired.verdict import format_value
 
@@ -96,9 +96,8 @@ def show_baselines(found: BaselinesFound, metric: "Metric", evaluation: AnswerEv
         [f"{one.title}{' (strongest)' if name == found.strongest else ''}", *mean(one)]
         for name, one in found.figures.items()
     ]
-    tuned = evaluation.metrics[evaluation.primary_metric].tuned
-    if tuned is not None:
-        rows.append(["fine-tuned model", f"{evaluation.rows:,}", "", format_value(tuned, metric), ""])
+    if found.tuned is not None:
+        rows.append([found.tuned.title, *mean(found.tuned)])
     console.print_message()
     heads = [f"{metric.label} without fine-tuning", "test rows", "validation", "test", "95 % interval"]
     console.table(heads, rows, numeric={1, 2, 3, 4})

@@ -27,6 +27,10 @@ def compare_with_baselines(
         "against": baselines.against,
         "validation_rows": baselines.validation_rows,
         "figures": figures,
+        "tuned": {
+            "label": "fine-tuned model",
+            **_mean(scores.tuned[metric.name], scores.clusters, metric),
+        },
         "left_out": {name: left.to_record() for name, left in baselines.left_out.items()},
     }
     right = right_or_wrong(scores.base)
@@ -79,19 +83,17 @@ def baseline_lines(baselines: Baselines, metric: AnswerMetric) -> list[dict[str,
 def _figures(one: Baseline, scores: PairedScores, metric: AnswerMetric) -> dict[str, Any]:
     clusters = dict(zip(scores.rows, scores.clusters.tolist(), strict=True))
     values = np.array([metric.score(answer) for answer in one.answers], dtype=np.float64)  # (rows,)
-    interval = mean_interval(
-        values,
-        np.array([clusters[answer["row"]] for answer in one.answers]),
-        is_out_of_100=metric.name in ANSWER_METRICS,
-    )
-    low, high = interval or (None, None)
     return {
         "label": one.label,
         "prompt_template": one.prompt_template,
         "examples": one.examples,
         "validation": one.validation,
-        "rows": len(values),
-        "value": float(values.mean()),
-        "low": low,
-        "high": high,
+        **_mean(values, np.array([clusters[answer["row"]] for answer in one.answers]), metric),
     }
+
+
+def _mean(values: np.ndarray, clusters: np.ndarray, metric: AnswerMetric) -> dict[str, Any]:
+    """Return the mean of scores, (rows,), with its 95 % interval."""
+    interval = mean_interval(values, clusters, is_out_of_100=metric.name in ANSWER_METRICS)
+    low, high = interval or (None, None)
+    return {"rows": len(values), "value": float(values.mean()), "low": low, "high": high}
