@@ -7,7 +7,7 @@ from pydantic import Field
 
 from tutelage.config.objectives import DEFAULT, OBJECTIVES, Gives
 from tutelage.config.recipe import Objective
-from tutelage.run.artifacts import Artifact, Checksums, read_artifact
+from tutelage.run.artifacts import Artifact, Checksums, Note, read_artifact
 from tutelage.run.baselines import BaselinesFound
 from tutelage.run.figures import (
     ClassFigures,
@@ -229,6 +229,11 @@ class BaseLines(Record):
     majority: Majority
     tf_idf: BaseLine | None
     zero_shot: BaseLine | None
+    nearest: BaseLine | None = None
+    strongest: str = "majority"  # which the verdict compares with
+    validation: dict[str, float] = Field(default_factory=dict)  # share of right rows by baseline
+    validation_rows: int = 0  # that the strongest one was chosen on; 0 where there were too few
+    left_out: dict[str, Note] = Field(default_factory=dict)
 
 
 class ThresholdScores(Record):

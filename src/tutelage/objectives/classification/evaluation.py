@@ -14,15 +14,22 @@ from tutelage.evaluation.baselines.tf_idf import classes_by_words, label_sets_by
 from tutelage.evaluation.baselines.zero_shot import classes_by_names
 from tutelage.evaluation.compare.scored_rows import ScoredRows, scored_labels
 from tutelage.evaluation.evaluate import Evaluated, EvaluationInputs
-from tutelage.evaluation.metrics.class_metrics import class_metrics
+from tutelage.evaluation.metrics.class_metrics import base_line, class_metrics
 from tutelage.evaluation.metrics.multi_label import label_set_metrics, set_prediction
-from tutelage.evaluation.metrics.threshold import given_at, rarer_class, threshold_figures
+from tutelage.evaluation.metrics.threshold import HALF, given_at, rarer_class, threshold_figures
 from tutelage.evaluation.paired.verdict import format_p
 from tutelage.evaluation.work_ahead import EvaluationAhead, nodes_of_prompts
 from tutelage.model.class_head import as_matrix, class_probabilities, label_probabilities, with_class_head
 from tutelage.model.forward import CausalModel
 from tutelage.model.loading import context_length, load_tokenizer
 from tutelage.model.trained import TrainedModel
+from tutelage.objectives.classification.baselines import (
+    IN_WORDS,
+    choose_strongest,
+    labels_of_nearest,
+    places_to_choose,
+    right_rows,
+)
 from tutelage.objectives.spec import EvaluationPart, ReadLines
 from tutelage.run.evaluation import ClassEvaluation, Evaluation
 from tutelage.run.folder import PREDICTIONS
@@ -36,7 +43,7 @@ def evaluate_classification(inputs: EvaluationInputs) -> Evaluated:
     # Before the tuned model, so that the two are not in memory at once.
     by_names = None
     if recipe.evaluation.zero_shot:
-        by_names = _by_names(trained, rows=rows, classes=classes, progress=inputs.progress)
+        by_names = _by_names(trained, texts=_asked_texts(inputs), classes=classes, progress=inputs.progress)
     inputs.waiting("Loading the fine-tuned model")
     model = load_classifier(trained)
     several = recipe.data.label_separator is not None
@@ -49,7 +56,7 @@ def evaluate_classification(inputs: EvaluationInputs) -> Evaluated:
         )
 
     probabilities = ask("test", rows)
-    inputs.waiting("Computing the TF-IDF baseline")
+    inputs.waiting("Computing the baselines")
     figures = (
         _several_labels(inputs, probabilities)
         if several
@@ -87,15 +94,27 @@ def _one_label(
     ask: Callable[[str, PreparedRows], np.ndarray],
 ) -> dict[str, Any]:
     classes, rows = inputs.trained.preparation.classes, inputs.split("test")
-    training, validation = inputs.split("train"), inputs.split("validation")
-    learnt, wanted = training.labels, rows.labels
+    validation, learnt, wanted = inputs.split("validation"), inputs.split("train").labels, rows.labels
+    given = {
+        **_given_by_texts(inputs, learnt, classes_by_words),
+        **({} if by_names is None else {"zero_shot": by_names}),
+    }
+    tested = {name: one[: len(rows)] for name, one in given.items()}
     figures = class_metrics(
         wanted,
         probabilities,
         classes,
         majority=int(np.bincount(learnt).argmax()),
-        by_words=_by_words(training, learnt, rows, classes_by_words),
-        by_names=by_names,
+        by_words=tested["tf_idf"],
+        by_names=tested.get("zero_shot"),
+    )
+    _add_choice(
+        figures,
+        inputs,
+        given,
+        wanted=wanted,
+        tuned=probabilities.argmax(axis=1),
+        validated=validation.labels,
     )
     threshold = None
     if len(classes) == 2 and len(validation):
@@ -111,41 +130,97 @@ def _one_label(
 
 def _several_labels(inputs: EvaluationInputs, probabilities: np.ndarray) -> dict[str, Any]:
     prepared = inputs.trained.preparation
-    rows, training = inputs.split("test"), inputs.split("train")
+    rows, learnt = inputs.split("test"), inputs.split("train").labels
     sets = as_matrix(prepared.label_sets, len(prepared.classes))  # (sets, labels)
-    learnt = training.labels
-    return label_set_metrics(
-        sets[rows.labels],
+    given = _given_by_texts(
+        inputs, sets[learnt], label_sets_by_words, majority=sets[np.bincount(learnt).argmax()]
+    )
+    wanted = sets[rows.labels]
+    figures = label_set_metrics(
+        wanted,
         probabilities,
         prepared.classes,
         separator=str(inputs.trained.recipe.data.label_separator),
-        majority=sets[np.bincount(learnt).argmax()],
-        by_words=_by_words(training, sets[learnt], rows, label_sets_by_words),
+        majority=given["majority"][0],
+        by_words=given["tf_idf"][: len(rows)],
     )
+    _add_choice(
+        figures,
+        inputs,
+        given,
+        wanted=wanted,
+        tuned=probabilities >= HALF,
+        validated=sets[inputs.split("validation").labels],
+    )
+    return figures
+
+
+def _asked_texts(inputs: EvaluationInputs) -> list[str]:
+    """Return the texts that baselines label: those of the test rows, then of validation rows to choose on."""
+    validation = inputs.split("validation")
+    chosen_on = [validation[place].prompt for place in places_to_choose(len(validation))]
+    return [*(row.prompt for row in inputs.split("test")), *chosen_on]
+
+
+def _given_by_texts(
+    inputs: EvaluationInputs,
+    learnt: np.ndarray,
+    learn: Callable[[Sequence[str], np.ndarray, Sequence[str]], np.ndarray],
+    *,
+    majority: np.ndarray | None = None,
+) -> dict[str, np.ndarray]:
+    """Return by baseline what it gives each asked text, from training texts and what they have."""
+    texts, asked = [row.prompt for row in inputs.split("train")], _asked_texts(inputs)
+    most = np.bincount(learnt).argmax() if majority is None else majority
+    return {
+        "majority": np.stack([most] * len(asked)),
+        "nearest": labels_of_nearest(texts, learnt, asked),
+        "tf_idf": learn(texts, learnt, asked),
+    }
+
+
+def _add_choice(
+    figures: dict[str, Any],
+    inputs: EvaluationInputs,
+    given: dict[str, np.ndarray],
+    *,
+    wanted: np.ndarray,
+    tuned: np.ndarray,
+    validated: np.ndarray,
+) -> None:
+    """Add the strongest baseline, chosen on validation rows alone, and the figures of the nearest text."""
+    available = len(inputs.split("validation"))
+    on_validation = {name: one[len(wanted) :] for name, one in given.items()}
+    choice = choose_strongest(
+        validated[np.array(places_to_choose(available), dtype=int)],
+        on_validation,
+        available=available,
+    )
+    nearest = right_rows(wanted, given["nearest"][: len(wanted)])
+    figures["baselines"] |= {
+        "nearest": base_line(nearest, right_rows(wanted, tuned)),
+        **choice.to_record(),
+    }
 
 
 def verdict(figures: dict[str, Any]) -> dict[str, str]:
-    """Return whether the tuned model is better than always the majority class, by McNemar's test at 5 %."""
-    accuracy, base = figures["accuracy"], figures["baselines"]["majority"]
-    words = figures["baselines"]["tf_idf"]
-    is_detected = base["p"] < 0.05
-    word = "no difference detectable"
-    if is_detected:
+    """Return whether the tuned model is better than the strongest baseline, by McNemar's test at 5 %."""
+    accuracy, found = figures["accuracy"], figures["baselines"]
+    strongest = found.get("strongest", "majority")
+    base, named = found[strongest], IN_WORDS[strongest]
+    if strongest == "majority":
+        named = f"{named}, {quoted(base['label'])}"
+    kind = "strongest" if found.get("validation_rows") else "plainest"
+    word, compared = "no difference detectable", "No difference is detectable from"
+    if base["p"] < 0.05:
         word = "better" if accuracy["value"] > base["accuracy"] else "worse"
+        compared = f"{word.capitalize()} than"
     right = "are right" if "micro_f1" not in figures else "have exactly the right labels"
     sentence = (
-        f"{100 * accuracy['value']:.1f} % of {figures['rows']:,} test rows {right} (95 % interval"
-        f" {100 * accuracy['low']:.1f} to {100 * accuracy['high']:.1f} %); always predicting"
-        f" {quoted(base['label'])} gets {100 * base['accuracy']:.1f} % right (McNemar {_p(base['p'])}):"
-        f" {word}."
+        f"{compared} the {kind} baseline ({named}): {100 * accuracy['value']:.1f} % of {figures['rows']:,} test"
+        f" rows {right} (95 % interval {100 * accuracy['low']:.1f} to {100 * accuracy['high']:.1f} %), and"
+        f" {100 * base['accuracy']:.1f} % with that baseline (McNemar {_p(base['p'])})."
     )
-    share, p = words["accuracy"], words["p"]
-    sentence += f" TF-IDF with logistic regression gets {100 * share:.1f} % right (McNemar {_p(p)})."
-    if names := figures["baselines"]["zero_shot"]:
-        sentence += (
-            f" The base model, given the label names, gets {100 * names['accuracy']:.1f} % right (McNemar"
-            f" {_p(names['p'])})."
-        )
     return {"verdict": word, "sentence": sentence}
 
 
@@ -153,26 +228,17 @@ def _p(p: float) -> str:
     return f"p {format_p(p)}" if p < 0.001 else f"p = {format_p(p)}"
 
 
-def _by_words(
-    training: PreparedRows,
-    learnt: np.ndarray,
-    asked: PreparedRows,
-    learn: Callable[[Sequence[str], np.ndarray, Sequence[str]], np.ndarray],
-) -> np.ndarray:
-    return learn([row.prompt for row in training], learnt, [row.prompt for row in asked])
-
-
 def _by_names(
-    trained: TrainedModel, *, rows: PreparedRows, classes: Sequence[str], progress: Progress
+    trained: TrainedModel, *, texts: Sequence[str], classes: Sequence[str], progress: Progress
 ) -> np.ndarray:
     folder = trained.source.folder
     return classes_by_names(
         trained.load_base(),
         load_tokenizer(folder),
-        [row.prompt for row in rows],
+        texts,
         classes,
         context_length=context_length(folder),
-        progress=progress("prompting the base model", len(rows) * len(classes)),
+        progress=progress("prompting the base model", len(texts) * len(classes)),
     )
 
 

@@ -12,6 +12,7 @@ from tutelage.data.dataset.sample_prompt import SamplePrompt, choose_text
 from tutelage.data.quality.label_names import quoted
 from tutelage.evaluation.next_steps import NextStep, classify_command
 from tutelage.evaluation.paired.verdict import format_p
+from tutelage.objectives.classification.baselines import IN_WORDS
 from tutelage.objectives.classification.label_counts import describe_classes
 from tutelage.objectives.results import Block, Heading, Table, Text
 from tutelage.objectives.spec import ReadLines, ReportPart
@@ -19,7 +20,7 @@ from tutelage.report.answers import LONGEST_HINT, ROWS_IN_ALL, Filter
 from tutelage.report.headline import Headline
 from tutelage.report.objective import ObjectiveWords, Section
 from tutelage.run.artifacts import Preparation
-from tutelage.run.evaluation import ClassEvaluation, Evaluation, Threshold
+from tutelage.run.evaluation import BaseLine, ClassEvaluation, Evaluation, Threshold
 from tutelage.run.figures import Proportion
 from tutelage.run.folder import PREDICTIONS
 
@@ -76,6 +77,11 @@ class Classes:
     def wrong(self) -> list[ClassifiedRow]:
         """The rows that are read first, and on paper alone."""
         return [row for row in self.every if row.is_wrong][:WRONG_SHOWN]
+
+    @property
+    def baselines(self) -> list[tuple[str, BaseLine, str]]:
+        """Each baseline by its name, with its figures and what it is called."""
+        return baselines_in_words(self.figures)
 
     def headline(self) -> Headline:
         """Say what the evaluation found."""
@@ -165,10 +171,32 @@ def class_results(evaluation: Evaluation) -> list[Block]:
     ]
     if evaluation.micro_f1 is not None:
         blocks.append(Text(f"Micro F1 is {evaluation.micro_f1:.3f}, macro F1 {evaluation.macro_f1:.3f}."))
+    blocks += _baseline_blocks(evaluation)
     blocks.append(Heading(evaluation.sentence))
     if evaluation.threshold is not None:
         blocks.append(Text(_threshold_sentence(evaluation.threshold)))
     return blocks
+
+
+def baselines_in_words(evaluation: ClassEvaluation) -> list[tuple[str, BaseLine, str]]:
+    """Return each baseline that was asked, from the plainest on: its name, its figures, and what it is called."""
+    found = evaluation.baselines
+    words = IN_WORDS | {"majority": f"{IN_WORDS['majority']}, {quoted(found.majority.label)}"}
+    return [(name, one, words[name]) for name in IN_WORDS if (one := getattr(found, name)) is not None]
+
+
+def _baseline_blocks(evaluation: ClassEvaluation) -> list[Block]:
+    found = evaluation.baselines
+    rows = [
+        [
+            f"{words} (strongest)" if name == found.strongest and found.validation_rows else words,
+            f"{found.validation[name]:.1%}" if name in found.validation else "",
+            f"{one.accuracy:.1%} ({one.low:.1%} to {one.high:.1%})",
+        ]
+        for name, one, words in baselines_in_words(evaluation)
+    ]
+    notes = [Text(f"No baseline was chosen: {one.message}") for one in found.left_out.values()]
+    return [Table(["baseline", "right, validation", "right, test (95 % interval)"], rows), *notes, Text("")]
 
 
 def _share(one: Proportion | None) -> str:
