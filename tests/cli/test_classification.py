@@ -66,9 +66,10 @@ def test_one_command_goes_from_a_file_to_a_report_whose_figures_are_those_of_the
     words = result["baselines"]["tf_idf"]
     assert words["accuracy"] > 0.9
     found = result["baselines"]
-    assert found["validation_rows"] >= 10
-    assert found["validation"][found["strongest"]] == max(found["validation"].values())
-    assert result["sentence"].split("baseline (")[0].endswith(" the strongest ")
+    # The file is so small that its validation rows are too few to choose on.
+    assert (found["strongest"], found["validation_rows"]) == ("majority", 0)
+    assert found["left_out"]["majority"]["code"] == "evaluate.too_few_validation_rows"
+    assert result["sentence"].startswith("Better than the plainest baseline (the most frequent label, ")
     assert result["sentence"] in " ".join(ended.out.split())
     page = run.report.read_text()
     assert "the label of the nearest training text" in page
@@ -220,7 +221,6 @@ def check_zero_shot(tutelage, run):
     assert 0 <= names["low"] <= names["accuracy"] <= names["high"] <= 1
     assert "the base model, given the label names" in " ".join(ended.out.split())
     assert "the base model, given the label names" in run.report.read_text()
-    assert 0 <= after["baselines"]["validation"].pop("zero_shot") <= 1
     del (
         before["sentence"],
         after["sentence"],

@@ -63,7 +63,14 @@ def test_one_command_goes_from_a_file_to_a_report_whose_figures_are_those_of_the
     right = np.mean([row["predicted"] == row["label"] for row in rows])
     assert right > 0.9, "what can be told by the first words is told"
     assert result["accuracy"]["value"] == pytest.approx(right)
-    assert result["verdict"] == "better"
+    found = result["baselines"]
+    assert found["validation_rows"] >= 10
+    assert found["validation"][found["strongest"]] == max(found["validation"].values())
+    strongest = found[found["strongest"]]
+    assert strongest["accuracy"] > found["majority"]["accuracy"], "counting words tells these texts apart too"
+    assert (strongest["p"] < 0.05) == (result["verdict"] != "no difference detectable")
+    assert result["verdict"] == "no difference detectable"
+    assert found["majority"]["p"] < 0.05, "against the most frequent labels it would be better"
     assert {row["label"] for row in rows} == set(BEGINS)
     wanted, given = ([set(row[key].split("|")) - {""} for row in rows] for key in ("label", "predicted"))
     hits = sum(len(one & other) for one, other in zip(wanted, given, strict=True))
