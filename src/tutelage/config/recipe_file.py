@@ -160,10 +160,7 @@ def changed_settings(
     sections: Collection[str] = tuple(Recipe.model_fields),
     apart_from: Collection[str] = (*PLACE_OF_WORK, *TOLD, *FOUND_BY_HASH),
 ) -> list[str]:
-    """Describe the settings in `sections` that differ between two recipes, with both values.
-
-    A prompt template `auto` is no change: before, the model has decided what it stands for.
-    """
+    """Describe the settings in `sections` that differ between two recipes; `auto` is no other prompt template."""
     return [
         f"{name} (was {old!r}, now {new!r})"
         for (name, old, _), (_, new, _) in zip(walk(before), walk(after), strict=True)
