@@ -12,7 +12,7 @@ OF_TRAINING = {"--method", "--epochs", "--max-steps", "--batch-size", "--learnin
 OF_DATA = {"--data", "--prompt-template", "--split", "--map", "--instruction"}
 OF_JUDGES = {"--judge", "--labels", "--fail-if-worse"}
 OPTIONS = {
-    "run": {*OF_A_STAGE, *OF_TRAINING, *OF_DATA, "--model", *OF_JUDGES, "--new", "--allow-changes"},
+    "run": {*OF_A_STAGE, *OF_TRAINING, *OF_DATA, "--model", *OF_JUDGES, "--new", "--allow-changes", "--quick"},
     "prepare": {*OF_A_STAGE, *OF_TRAINING, *OF_DATA, "--model"},
     "train": {*OF_A_STAGE, *OF_TRAINING, "--allow-changes"},
     "evaluate": {*OF_A_STAGE, *OF_JUDGES, "--checkpoint"},

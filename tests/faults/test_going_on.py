@@ -30,7 +30,7 @@ def unfinished(straight, tmp_path):
 CHANGES = {
     "training.per_device_train_batch_size": {"training__per_device_train_batch_size": 4},
     "training.seed": {"training__seed": 7},
-    "data.prompt_template": {"data__prompt_template": "chat"},
+    "data.prompt_template": {"data__prompt_template": "alpaca"},
     "data.max_length": {"data__max_length": 200},
 }
 

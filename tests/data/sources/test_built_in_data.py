@@ -173,7 +173,7 @@ def test_both_objectives_take_a_data_set_of_labels_by_its_name_alone(workplace, 
             assert f'"{MESSAGES[row["row"]]}' in row["prompt"]
             assert row["response"] == LABELS[row["row"]]
             # A classifier reads the text alone; an instruction is answered in the prompt template.
-            assert row["prompt"].startswith('"' if name == "classify" else "Below is an instruction")
+            assert row["prompt"].startswith('"' if name == "classify" else "<|im_start|>user\n")
     assert len(asked) == 1
 
 
