@@ -5,11 +5,15 @@ import shutil
 import tomllib
 
 import pytest
+from support.rows import write_rows
 
+from tutelage.config.recipe_file import load
 from tutelage.errors import RunFolderError
 from tutelage.run.artifacts import Preparation, read_artifact
 from tutelage.run.events import Message
-from tutelage.stages.prepare import prepare
+from tutelage.stages.inputs import Inputs
+from tutelage.stages.prepare import prepare, prepare_aside
+from tutelage.stages.reporter import Reporter
 from tutelage.stages.resume import changes_of_preparation
 from tutelage.stages.train import train
 
@@ -95,3 +99,19 @@ def test_another_model_is_decided_on_anew(session_on, model_with):
     assert refused.value.code == "run.settings_changed"
     prepare(other, overwrite=True)
     assert recorded(other)[0] == "alpaca"
+
+
+def test_a_classification_needs_no_template_and_asks_the_model_for_none(tmp_path, model, monkeypatch):
+    monkeypatch.setenv("TUTELAGE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("tutelage.data.prompts.prompts.choose_style", lambda tokenizer: pytest.fail("asked"))
+    texts = [{"text": f"Order {n} came late.", "label": "bad" if n % 2 else "good"} for n in range(80)]
+    given = {
+        "data.source": write_rows(tmp_path / "texts.json", texts),
+        "model.name_or_path": model,
+        "training.objective": "classification",
+    }
+    reporter = Reporter(lambda event: None)
+    inputs = Inputs(load(None, {}, [f"{name}={value}" for name, value in given.items()]), reporter)
+    assert prepare_aside(inputs, reporter).preparation.settings["data"]["prompt_template"] == "auto"
+    assert inputs.recipe.data.prompt_template == "auto"

@@ -245,14 +245,14 @@ def read_eval_sets(session: Session, training: Callable[[], Sequence[Any]]) -> "
 
     `training` gives the prepared rows that are trained on; without a set they are not asked for.
     """
-    recipe = session.recipe
-    if not recipe.evaluation.sets:
+    if not session.recipe.evaluation.sets:
         return []
     from tutelage.evaluation.eval_sets.sets import load_eval_sets
     from tutelage.evaluation.evaluated_rows import require_context_space
     from tutelage.system.fetching import user_cache
 
     source = session.source
+    recipe = session.recipe
     sets = load_eval_sets(recipe, source.folder, training=training(), cache=user_cache())
     for one in sets:
         longest = max(one.rows, key=lambda row: row.example.prompt_tokens)

@@ -66,11 +66,13 @@ class Inputs:
             with ThreadPoolExecutor(1) as importing:
                 importing.submit(self.preload, beside)
                 self._source = self._locate()
-            if self.recipe.data.prompt_template == "auto" and self.recipe.objective.has_effect(
-                "data.prompt_template"
-            ):
+            if self.recipe.data.prompt_template == "auto" and self._uses_template:
                 self._choose_prompt_template()
         return self._source
+
+    @property
+    def _uses_template(self) -> bool:
+        return self.recipe.objective.has_effect("data.prompt_template")
 
     def _choose_prompt_template(self) -> None:
         """Put what `auto` stands for with this model into the recipe."""
@@ -141,9 +143,11 @@ class Inputs:
 
     @cached_property
     def renderer(self) -> "PromptRenderer":
-        from tutelage.data.prompts.prompts import make_renderer
+        from tutelage.data.prompts.prompts import WITHOUT_TEMPLATE, make_renderer
 
-        return make_renderer(self.tokenizer, self.recipe.data.prompt_template)
+        tokenizer = self.tokenizer  # locates the model, which decides what `auto` stands for
+        style = self.recipe.data.prompt_template if self._uses_template else WITHOUT_TEMPLATE
+        return make_renderer(tokenizer, style)
 
     @property
     def context_length(self) -> int:

@@ -74,7 +74,8 @@ class Session:
         run = self.run
         training = read_artifact(TrainingResult, run.require(run.training, stage="train"))
         preparation = read_artifact(Preparation, run.preparation)
-        return TrainedModel(self.recipe, self.source, preparation, training, run.weights, run.name)
+        source = self.source  # first: it decides what the recipe's prompt template `auto` stands for
+        return TrainedModel(self.recipe, source, preparation, training, run.weights, run.name)
 
     def trained_on_same_base(self) -> "TrainedModel":
         """Return that model, or stop where its base is not to the byte what it was trained on."""

@@ -184,6 +184,7 @@ def test_a_named_test_set_is_read_with_the_defaults_of_its_source(tmp_path, mode
 
     def rows_of(*assignments):
         given = [
+            "data.prompt_template=chat",
             "evaluation.sets.notes.source=notes",
             "evaluation.sets.notes.metric=exact_match",
             *assignments,

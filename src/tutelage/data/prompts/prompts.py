@@ -42,6 +42,7 @@ from tutelage.tree.examples import Example, PreparedRow
 
 CHARACTERS_AT_ONCE = 2**18  # encoded together, approximately; limits the encoder's memory
 CHARACTERS_KEPT = 2**21  # characters whose ids are cached for later texts, approximately: about 30 MB
+WITHOUT_TEMPLATE: PromptStyle = "alpaca"  # what `auto` stands for if the model has no chat template
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,20 +190,18 @@ def _joined(layout: Sequence[PromptedAnswer], opening_space: OpeningSpace | None
 def choose_style(tokenizer: Any) -> tuple[PromptStyle, ModelError | None]:
     """Return what `auto` stands for, and why it is not the model's own chat template where that cannot be used."""
     if not tokenizer.chat_template:
-        return "alpaca", None
+        return WITHOUT_TEMPLATE, None
     try:
         make_renderer(tokenizer, "chat")
     except ModelError as fault:
-        return "alpaca", fault
+        return WITHOUT_TEMPLATE, fault
     return "chat", None
 
 
 def make_renderer(tokenizer: Any, style: PromptStyle) -> PromptRenderer:
-    """Bind a prompt style to a tokenizer; raise ModelError if they are incompatible."""
+    """Bind a prompt style, other than `auto`, to a tokenizer; raise ModelError if they are incompatible."""
     known = control_tokens(tokenizer)
     check_control_tokens(tokenizer, known)
-    if style == "auto":
-        style, _ = choose_style(tokenizer)
     if style == "chat":
         return _chat_renderer(tokenizer, known)
     wording, preferred_end = {
