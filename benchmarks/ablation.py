@@ -1,25 +1,11 @@
 """Measure what makes a training step fast, by leaving out one thing at a time: python -m benchmarks.ablation"""
 
-import argparse
-import sys
 from statistics import median
 from typing import Any
 
-from benchmarks.contenders import (
-    Contender,
-    Round,
-    add_run_options,
-    all_ran,
-    choose,
-    describe,
-    paired,
-    results_of,
-    run_rounds,
-    write_rounds,
-)
-from benchmarks.tables import percent, spread, table
-from benchmarks.training import describe_work
-from benchmarks.work import add_dtype_option, add_training_options, add_work_options, training_job
+from benchmarks.contenders import Contender, Round, paired, results_of
+from benchmarks.tables import percent, spread
+from benchmarks.training import compare_trainings
 
 WHOLE = "tutelage"
 HEAD = ("contender", "without", "examples/s", "the whole is", "peak GB", "the whole needs", "first loss")
@@ -41,25 +27,10 @@ def contenders(dtype: str) -> tuple[Contender, ...]:
 
 def main() -> None:
     """Run every contender in every round, then print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    add_work_options(parser)
-    add_training_options(parser)
-    add_dtype_option(parser)
-    add_run_options(parser, contenders("bf16"))
-    options = parser.parse_args()
-    job = training_job(options)
-    chosen = choose(contenders(job["dtype"]), options.only)
-    rounds = run_rounds(chosen, job, rounds=options.rounds)
-    print(describe(rounds, job))
-    print(describe_work(job))
-    print(table(HEAD, [_line(contender, rounds) for contender in chosen]))
-    if options.output:
-        write_rounds(options.output, job, rounds)
-    if not all_ran(chosen, rounds):
-        sys.exit(1)
+    compare_trainings(__doc__, contenders, HEAD, _line)
 
 
-def _line(contender: Contender, rounds: list[Round]) -> list[Any]:
+def _line(contender: Contender, rounds: list[Round], job: dict[str, Any]) -> list[str]:
     own = results_of(contender.name, rounds)
     pairs = paired(WHOLE, contender.name, rounds)
     faster = [whole["examples_per_second"] / part["examples_per_second"] for whole, part in pairs]

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Callable, Sequence
 from statistics import median
 from typing import Any
 
@@ -60,7 +61,17 @@ HEAD = (
 
 def main() -> None:
     """Run every contender in every round, then print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    compare_trainings(__doc__, contenders, HEAD, _line)
+
+
+def compare_trainings(
+    description: str | None,
+    contenders: Callable[[str], tuple[Contender, ...]],
+    head: Sequence[str],
+    line: Callable[[Contender, list[Round], dict[str, Any]], list[str]],
+) -> None:
+    """Run the contenders that the command line names on the same training, then print a line for each."""
+    parser = argparse.ArgumentParser(description=description)
     add_work_options(parser)
     add_training_options(parser)
     add_dtype_option(parser)
@@ -70,15 +81,15 @@ def main() -> None:
     chosen = choose(contenders(job["dtype"]), options.only)
     rounds = run_rounds(chosen, job, rounds=options.rounds)
     print(describe(rounds, job))
-    print(describe_work(job))
-    print(table(HEAD, [_line(contender, rounds, job) for contender in chosen]))
+    print(_describe_work(job))
+    print(table(head, [line(contender, rounds, job) for contender in chosen]))
     if options.output:
         write_rounds(options.output, job, rounds)
     if not all_ran(chosen, rounds):
         sys.exit(1)
 
 
-def describe_work(job: dict[str, Any]) -> str:
+def _describe_work(job: dict[str, Any]) -> str:
     """Return rows and steps: their length, what steps share of them, and how many steps were timed."""
     timed = batches(job)[UNTIMED_STEPS:]
     tokens = sum(len(row["ids"]) for batch in timed for row in batch)

@@ -123,7 +123,7 @@ def test_a_library_without_the_type_is_left_out():
 
 
 def test_a_table_says_how_many_steps_were_timed():
-    told = training.describe_work(job_of([3, 9, 5, 5, 7, 7, 9, 9], batch=2))
+    told = training._describe_work(job_of([3, 9, 5, 5, 7, 7, 9, 9], batch=2))
     assert told.startswith(
         "book: rows of mine.json, 8 tokens a row, 0% shared within a step; 4 steps of 2, 2 timed"
     )
