@@ -4,22 +4,12 @@ import json
 
 import pytest
 from support.pages import Page, offences
-from support.rows import write_rows
+from support.workplace import words_of_short_run
 
 from tutelage.evaluation.metrics.json_fields import compare_fields
 from tutelage.run.folder import RunFolder, read_json
 from tutelage.run.lines import read_json_lines
 
-SETTINGS = {
-    "training.max_steps": 2,
-    "training.dtype": "float32",
-    "adapter.r": 2,
-    "evaluation.limit": 12,
-    "evaluation.max_new_tokens": 6,
-    "evaluation.general_text": "false",
-    "data.train_size": 0.6,
-    "data.test_size": 0.3,
-}
 VALUES = [
     {"instruction": f"Which order is number {n}?", "output": json.dumps({"order": n, "paid": n % 3 == 0})}
     for n in range(60)
@@ -28,9 +18,7 @@ VALUES = [
 
 @pytest.fixture
 def begin(workplace, model):
-    write_rows(workplace / "orders.json", VALUES)
-    settings = {"model.name_or_path": model, **SETTINGS}
-    return ["--data", "orders.json", *(f"--set={name}={value}" for name, value in settings.items())]
+    return words_of_short_run(workplace / "orders.json", VALUES, model)
 
 
 def near_training(run):

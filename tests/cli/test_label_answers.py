@@ -4,20 +4,11 @@ import pytest
 from sklearn.metrics import f1_score
 from support.pages import Page, offences
 from support.rows import write_rows
+from support.workplace import words_of_short_run
 
 from tutelage.run.folder import RunFolder, read_json
 from tutelage.run.lines import read_json_lines
 
-SETTINGS = {
-    "training.max_steps": 2,
-    "training.dtype": "float32",
-    "adapter.r": 2,
-    "evaluation.limit": 12,
-    "evaluation.max_new_tokens": 6,
-    "evaluation.general_text": "false",
-    "data.train_size": 0.6,
-    "data.test_size": 0.3,
-}
 VALUES = [
     {"instruction": f"Is message {n} spam?", "output": ("spam", "ham", "not sure")[n % 3]} for n in range(60)
 ]
@@ -25,9 +16,7 @@ VALUES = [
 
 @pytest.fixture
 def begin(workplace, model):
-    write_rows(workplace / "messages.json", VALUES)
-    settings = {"model.name_or_path": model, **SETTINGS}
-    return ["--data", "messages.json", *(f"--set={name}={value}" for name, value in settings.items())]
+    return words_of_short_run(workplace / "messages.json", VALUES, model)
 
 
 def test_answers_that_are_labels_have_macro_f1_and_a_confusion_matrix(tutelage, begin, workplace):

@@ -7,6 +7,7 @@ from html import escape
 import pytest
 from markupsafe import Markup
 from support.command_line import CommandLine
+from support.rows import write_rows
 from support.tiny_tokenizer import write_tiny_model
 
 from tutelage.evaluation.regression import general_text_check
@@ -62,3 +63,20 @@ def workplace(tmp_path, monkeypatch):
     monkeypatch.setenv("TUTELAGE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     return tmp_path
+
+
+def words_of_short_run(data, values, model):
+    """Write rows, and return the words of a run of two steps on them that answers twelve test rows."""
+    write_rows(data, values)
+    settings = {
+        "model.name_or_path": model,
+        "training.max_steps": 2,
+        "training.dtype": "float32",
+        "adapter.r": 2,
+        "evaluation.limit": 12,
+        "evaluation.max_new_tokens": 6,
+        "evaluation.general_text": "false",
+        "data.train_size": 0.6,
+        "data.test_size": 0.3,
+    }
+    return ["--data", data.name, *(f"--set={name}={value}" for name, value in settings.items())]
